@@ -1,0 +1,71 @@
+"""Layers that more than one part of the model uses."""
+
+from __future__ import annotations
+
+import itertools
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of ``(B, C, H, W)``; free of copies on channels-last tensors."""
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised tensor, same shape."""
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        x = F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)  # (B, C, H, W)
+
+
+class MLPBlock(nn.Module):
+    """Two linear layers around an activation: the feed-forward part of a transformer block."""
+
+    def __init__(self, dim: int, mlp_dim: int, activation: type[nn.Module] = nn.GELU) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(dim, mlp_dim)
+        self.lin2 = nn.Linear(mlp_dim, dim)
+        self.act = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., dim)`` to ``(..., dim)``."""
+        return cast("Tensor", self.lin2(self.act(self.lin1(x))))
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them: the heads on the decoder's output tokens."""
+
+    def __init__(self, dim: int, hidden: int, out: int, depth: int) -> None:
+        super().__init__()
+        sizes = [dim, *[hidden] * (depth - 1), out]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., dim)`` to ``(..., out)``."""
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        return cast("Tensor", self.layers[-1](x))
+
+
+class ResidualBlock(nn.Module):
+    """Pre-normalised residual pair of 3x3 convolutions; the second starts at zero: at first the block does nothing."""
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        nn.init.zeros_(self.conv2.weight)
+        nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, C, H, W)`` to the same shape."""
+        return x + cast("Tensor", self.conv2(F.relu(self.conv1(self.norm(x)))))

@@ -1,0 +1,141 @@
+"""Points, boxes and masks become sparse and dense prompt embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from napari_sam.model.layers import LayerNorm2d
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class PositionEmbeddingRandom(nn.Module):
+    """Random Fourier features of coordinates (Tancik et al. 2020)."""
+
+    positional_encoding_gaussian_matrix: Tensor
+
+    def __init__(self, num_pos_feats: int) -> None:
+        super().__init__()
+        self.register_buffer("positional_encoding_gaussian_matrix", torch.randn(2, num_pos_feats))
+
+    def forward(self, coords: Tensor) -> Tensor:
+        """Encode ``coords (..., 2)``, (x, y) in units of the encoding, as ``(..., 2 * num_pos_feats)`` fp32."""
+        phase = 2 * torch.pi * ((2 * coords.float() - 1) @ self.positional_encoding_gaussian_matrix)
+        return torch.cat([phase.sin(), phase.cos()], dim=-1)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move with the model but stay in fp32: frequencies rounded to bf16 would misplace clicks by several pixels."""
+        exact = self.positional_encoding_gaussian_matrix
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        moved = self.positional_encoding_gaussian_matrix
+        if moved.dtype != torch.float32:
+            self.positional_encoding_gaussian_matrix = exact.to(moved.device, torch.float32)
+        return self
+
+
+class PromptEncoder(nn.Module):
+    """Encode prompts that share one image (Kirillov et al. 2023, sec. A "Prompt encoder").
+
+    Parameters
+    ----------
+    embed_dim : int
+        Width of the embeddings.
+    unit : int
+        Model pixels per unit of the positional encoding; the image side for the official models.
+    mask_in_chans : int
+        Hidden channels of the mask branch.
+    mask_channels : int
+        Channels of the mask branch's input.
+    """
+
+    def __init__(self, embed_dim: int, *, unit: int, mask_in_chans: int, mask_channels: int = 1) -> None:
+        super().__init__()
+        self.unit = unit
+        self.pe_layer = PositionEmbeddingRandom(embed_dim // 2)
+        # Rows: background click, foreground click, top-left corner, bottom-right corner.
+        self.point_embeddings = nn.ModuleList(nn.Embedding(1, embed_dim) for _ in range(4))
+        self.not_a_point_embed = nn.Embedding(1, embed_dim)
+        self.mask_downscaling = nn.Sequential(
+            nn.Conv2d(mask_channels, mask_in_chans // 4, 2, stride=2),
+            LayerNorm2d(mask_in_chans // 4),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans // 4, mask_in_chans, 2, stride=2),
+            LayerNorm2d(mask_in_chans),
+            nn.GELU(),
+            nn.Conv2d(mask_in_chans, embed_dim, 1),
+        )
+        self.no_mask_embed = nn.Embedding(1, embed_dim)
+
+    def dense_pe(self, grid_size: tuple[int, int], stride: int) -> Tensor:
+        """Positional encoding of the embedding's cell centres, ``(1, C, H, W)``."""
+        weight = self.no_mask_embed.weight
+        rows, columns = (
+            (torch.arange(n, device=weight.device, dtype=torch.float32) + 0.5) * (stride / self.unit) for n in grid_size
+        )
+        y, x = torch.meshgrid(rows, columns, indexing="ij")
+        return cast("Tensor", self.pe_layer(torch.stack([x, y], dim=-1))).permute(2, 0, 1)[None]
+
+    def forward(
+        self,
+        *,
+        point_coords: Tensor | None,
+        point_labels: Tensor | None,
+        boxes: Tensor | None,
+        mask_input: Tensor | None,
+        image_embedding: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode the prompts of one image.
+
+        Parameters
+        ----------
+        point_coords, point_labels : Tensor or None
+            ``(P, N, 2)`` (x, y) in model pixels and ``(P, N)`` in {1, 0, -1}.
+        boxes : Tensor or None
+            ``(P, 4)`` XYXY in model pixels.
+        mask_input : Tensor or None
+            ``(P, 1, 4H, 4W)`` low-res logits.
+        image_embedding : Tensor
+            ``(1, C', H, W)``; gives the grid, and to nano the features under the clicks.
+
+        Returns
+        -------
+        tuple of Tensor
+            Sparse ``(P, T, C)``, T may be 0, and dense ``(1 or P, C, H, W)``.
+        """
+        parts = []
+        if point_coords is not None and point_labels is not None:
+            parts.append(self._points(point_coords, point_labels, pad=boxes is None))
+        if boxes is not None:
+            parts.append(self._boxes(boxes))
+        prompts = 1 if mask_input is None else mask_input.shape[0]
+        empty = self.no_mask_embed.weight.new_zeros(prompts, 0, self.no_mask_embed.embedding_dim)
+        sparse = torch.cat(parts, dim=1) if parts else empty
+        return sparse, self._dense(mask_input, image_embedding.shape[-2:])
+
+    def _points(self, coords: Tensor, labels: Tensor, *, pad: bool) -> Tensor:
+        if pad:  # the official models have seen one padding point wherever there is no box
+            coords = torch.cat([coords, coords.new_zeros(len(coords), 1, 2)], dim=1)
+            labels = torch.cat([labels, labels.new_full((len(labels), 1), -1)], dim=1)
+        encoding = self.pe_layer((coords + 0.5) / self.unit)  # (P, N, C)
+        encoding = torch.where(labels[..., None] == -1, self.not_a_point_embed.weight, encoding)
+        for label in (0, 1):
+            encoding = encoding + (labels[..., None] == label) * self._kind(label)
+        return encoding
+
+    def _boxes(self, boxes: Tensor) -> Tensor:
+        corners = (boxes + 0.5).reshape(-1, 2, 2) / self.unit
+        kinds = torch.cat([self._kind(2), self._kind(3)])  # (2, C)
+        return cast("Tensor", self.pe_layer(corners)) + kinds  # (P, 2, C)
+
+    def _kind(self, row: int) -> Tensor:
+        return cast("nn.Embedding", self.point_embeddings[row]).weight  # (1, C)
+
+    def _dense(self, mask_input: Tensor | None, grid_size: torch.Size) -> Tensor:
+        if mask_input is not None:
+            mask_input = mask_input.to(self.no_mask_embed.weight.dtype)
+            return cast("Tensor", self.mask_downscaling(mask_input))  # (P, C, H, W)
+        return self.no_mask_embed.weight[..., None, None].expand(1, -1, *grid_size)  # (1, C, H, W)

@@ -1,0 +1,164 @@
+"""Segment Anything: image encoder, prompt encoder and mask decoder, composed."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from napari_sam.model.config import NanoEncoderConfig, SamConfig, Size, ViTConfig
+from napari_sam.model.image_encoder import ImageEncoderViT
+from napari_sam.model.mask_decoder import MaskDecoder
+from napari_sam.model.nano_decoder import NanoMaskDecoder, NanoPromptEncoder
+from napari_sam.model.nano_encoder import NanoEncoder
+from napari_sam.model.prompt_encoder import PromptEncoder
+
+
+class Sam(nn.Module):
+    """The model of Kirillov et al. 2023: encode an image once, decode any number of prompts against it.
+
+    Parameters
+    ----------
+    image_encoder, prompt_encoder, mask_decoder : nn.Module
+        The three parts; their names are the key prefixes of the official checkpoints.
+    config : SamConfig
+        The row of the table that they were built from.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+    weights_sha256: str | None = None  # of the file that the weights came from
+
+    def __init__(
+        self, image_encoder: nn.Module, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, config: SamConfig
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.register_buffer("pixel_mean", torch.tensor(config.pixel_mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(config.pixel_std).view(-1, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.pixel_mean.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights."""
+        return self.prompt_encoder.no_mask_embed.weight.dtype
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Normalise, pad and encode images that were already resized.
+
+        Parameters
+        ----------
+        images : Tensor
+            ``(B, 3, h, w)`` RGB in 0..255 at ``input_size``.
+
+        Returns
+        -------
+        Tensor
+            ``image_embedding (B, C, H/stride, W/stride)``.
+        """
+        height, width = self.config.grid.pad((images.shape[-2], images.shape[-1]))
+        x = ((images - self.pixel_mean) / self.pixel_std).to(self.dtype)
+        x = F.pad(x, (0, width - images.shape[-1], 0, height - images.shape[-2]))
+        return cast("Tensor", self.image_encoder(x))
+
+    def decode(
+        self,
+        image_embedding: Tensor,
+        *,
+        point_coords: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+        multimask_output: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode P prompts on one image.
+
+        Parameters
+        ----------
+        image_embedding : Tensor
+            ``(1, C, H, W)``.
+        point_coords, point_labels : Tensor or None
+            ``(P, N, 2)`` (x, y) in pixels of the model frame, and ``(P, N)``: 1 foreground, 0 background, -1 padding.
+        boxes : Tensor or None
+            ``(P, 4)`` XYXY in pixels of the model frame.
+        mask_input : Tensor or None
+            ``(P, 1, h, w)`` low-res logits of an earlier call.
+        multimask_output : bool
+            Three masks for an ambiguous prompt, else one.
+
+        Returns
+        -------
+        tuple of Tensor
+            ``low_res_logits (P, M, h, w)`` and ``iou_predictions (P, M)``; M is 3 or 1.
+        """
+        logits, ious = self.decode_every_mask(
+            image_embedding, point_coords=point_coords, point_labels=point_labels, boxes=boxes, mask_input=mask_input
+        )
+        chosen = slice(1, None) if multimask_output else slice(0, 1)
+        return logits[:, chosen], ious[:, chosen]
+
+    def decode_every_mask(
+        self,
+        image_embedding: Tensor,
+        *,
+        point_coords: Tensor | None = None,
+        point_labels: Tensor | None = None,
+        boxes: Tensor | None = None,
+        mask_input: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Decode as `decode` does, but return all four masks, the single one first: what training needs."""
+        sparse, dense = self.prompt_encoder(
+            point_coords=point_coords,
+            point_labels=point_labels,
+            boxes=boxes,
+            mask_input=mask_input,
+            image_embedding=image_embedding,
+        )
+        height, width = image_embedding.shape[-2:]
+        image_pe = self.prompt_encoder.dense_pe((height, width), self.config.grid.stride).to(image_embedding.dtype)
+        return cast(
+            "tuple[Tensor, Tensor]",
+            self.mask_decoder(image_embedding, image_pe, sparse.to(image_embedding.dtype), dense),
+        )
+
+    def postprocess(self, low_res_logits: Tensor, *, input_size: Size, original_size: Size) -> Tensor:
+        """Upscale ``(P, M, ., .)`` low-res logits to ``(P, M, *original_size)``, cropping the padding.
+
+        The official way: to the padded model frame, crop, to the original size; both bilinear.
+        """
+        stride = self.config.grid.low_res_stride
+        padded = (low_res_logits.shape[-2] * stride, low_res_logits.shape[-1] * stride)
+        logits = F.interpolate(low_res_logits, padded, mode="bilinear", align_corners=False)
+        logits = logits[..., : input_size[0], : input_size[1]]
+        return F.interpolate(logits, original_size, mode="bilinear", align_corners=False)
+
+
+def build_sam(config: SamConfig) -> Sam:
+    """Build a model with random weights from its row of the table."""
+    decoder = config.decoder
+    if isinstance(config.image_encoder, NanoEncoderConfig):
+        return Sam(
+            NanoEncoder(config.image_encoder),
+            NanoPromptEncoder(decoder, config.grid),
+            NanoMaskDecoder(decoder, config.image_encoder),
+            config,
+        )
+    return Sam(
+        _build_vit(config.image_encoder),
+        PromptEncoder(decoder.dim, unit=decoder.unit, mask_in_chans=decoder.mask_in_chans),
+        MaskDecoder(decoder.dim, num_heads=decoder.num_heads, mlp_dim=decoder.mlp_dim, iou_hidden=decoder.iou_hidden),
+        config,
+    )
+
+
+def _build_vit(config: ViTConfig) -> ImageEncoderViT:
+    return ImageEncoderViT(config)

@@ -1,0 +1,39 @@
+"""The layers that several parts share."""
+
+from __future__ import annotations
+
+import torch
+from torch.testing import assert_close
+
+from napari_sam.model.layers import MLP, LayerNorm2d, MLPBlock, ResidualBlock
+
+
+def test_layer_norm_2d_normalises_the_channels_of_every_pixel(rng: torch.Generator) -> None:
+    x = torch.randn(2, 5, 3, 4, generator=rng) * 7 + 3
+    out = LayerNorm2d(5)(x)
+    assert_close(out.mean(1), torch.zeros(2, 3, 4), atol=1e-5, rtol=0)
+    assert_close(out.var(1, correction=0), torch.ones(2, 3, 4), atol=1e-4, rtol=0)
+
+
+def test_layer_norm_2d_keeps_the_memory_layout(rng: torch.Generator) -> None:
+    x = torch.randn(2, 5, 3, 4, generator=rng).contiguous(memory_format=torch.channels_last)
+    assert LayerNorm2d(5)(x).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_new_residual_block_is_the_identity(rng: torch.Generator) -> None:
+    x = torch.randn(1, 4, 6, 5, generator=rng)
+    assert_close(ResidualBlock(4, dilation=2)(x), x, atol=0, rtol=0)
+
+
+def test_the_last_layer_of_a_head_is_linear(rng: torch.Generator) -> None:
+    head = MLP(4, 8, 3, depth=1)
+    x = torch.randn(2, 4, generator=rng)
+    assert_close(head(x), x @ head.layers[0].weight.T + head.layers[0].bias, atol=1e-6, rtol=0)
+
+
+def test_layers_run_on_meta() -> None:
+    with torch.device("meta"):
+        grid, tokens = torch.empty(2, 4, 6, 5), torch.empty(2, 7, 4)
+        shapes = [layer(x).shape for layer, x in ((LayerNorm2d(4), grid), (ResidualBlock(4), grid))]
+        shapes += [layer(tokens).shape for layer in (MLPBlock(4, 8), MLP(4, 8, 3, depth=3))]
+    assert shapes == [(2, 4, 6, 5), (2, 4, 6, 5), (2, 7, 4), (2, 7, 3)]

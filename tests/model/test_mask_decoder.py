@@ -1,0 +1,69 @@
+"""The mask decoder and its transformer against Meta's, with the same random weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from napari_sam.model.mask_decoder import MaskDecoder
+
+if TYPE_CHECKING:
+    from types import SimpleNamespace
+
+
+def official_decode(theirs: torch.nn.Module, embedding: Tensor, prompts: dict[str, Tensor], multimask: bool) -> Tensor:
+    points = (prompts["point_coords"], prompts["point_labels"]) if "point_coords" in prompts else None
+    sparse, dense = theirs.prompt_encoder(points=points, boxes=prompts.get("boxes"), masks=prompts.get("mask_input"))
+    return theirs.mask_decoder(
+        image_embeddings=embedding,
+        image_pe=theirs.prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=multimask,
+    )
+
+
+@pytest.mark.parametrize("multimask_output", [False, True], ids=["single", "multimask"])
+def test_every_kind_of_prompt_is_decoded_like_the_official_one(
+    sam_pair: SimpleNamespace, prompts: dict[str, Tensor], rng: torch.Generator, multimask_output: bool
+) -> None:
+    embedding = torch.randn(1, 256, 16, 16, generator=rng)
+    logits, ious = sam_pair.ours.decode(embedding, **prompts, multimask_output=multimask_output)
+    expected_logits, expected_ious = official_decode(sam_pair.theirs, embedding, prompts, multimask_output)
+    assert logits.shape == (3, 3 if multimask_output else 1, 64, 64)
+    assert_close(logits, expected_logits, atol=1e-4, rtol=0)
+    assert_close(ious, expected_ious, atol=1e-4, rtol=0)
+
+
+def test_the_transformer_equals_the_official_one(sam_pair: SimpleNamespace, rng: torch.Generator) -> None:
+    image = torch.randn(2, 256, 16, 16, generator=rng)
+    image_pe = torch.randn(2, 256, 16, 16, generator=rng)
+    tokens = torch.randn(2, 9, 256, generator=rng)
+    flat = (x.flatten(2).transpose(1, 2) for x in (image, image_pe))
+    ours = sam_pair.ours.mask_decoder.transformer(*flat, tokens)
+    theirs = sam_pair.theirs.mask_decoder.transformer(image, image_pe, tokens)
+    assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+def test_an_object_is_decoded_alike_alone_and_among_others(
+    sam_pair: SimpleNamespace, prompts: dict[str, Tensor], rng: torch.Generator
+) -> None:
+    embedding = torch.randn(1, 256, 16, 16, generator=rng)
+    together, _ = sam_pair.ours.decode(embedding, **prompts, multimask_output=True)
+    second = {name: tensor[1:2] for name, tensor in prompts.items()}
+    alone, _ = sam_pair.ours.decode(embedding, **second, multimask_output=True)
+    assert_close(alone[0], together[1], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_decodes_on_meta(dtype: torch.dtype) -> None:
+    with torch.device("meta"):
+        decoder = MaskDecoder(256, num_heads=8, mlp_dim=2048, iou_hidden=256).to(dtype)
+        grid, tokens = torch.empty(1, 256, 64, 64, dtype=dtype), torch.empty(5, 3, 256, dtype=dtype)
+        logits, ious = decoder(grid, grid, tokens, grid)
+    assert (logits.shape, ious.shape) == ((5, 4, 256, 256), (5, 4))
+    assert (logits.dtype, logits.device.type) == (dtype, "meta")

@@ -1,0 +1,88 @@
+"""What nano adds to the prompt encoder and the mask decoder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from napari_sam.model.config import CONFIGS
+from napari_sam.model.sam import Sam, build_sam
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZE = (32, 40)  # cells of the embedding: an image of 256 x 320
+LOW_RES = (128, 160)
+
+
+@pytest.fixture
+def nano(randomise: Callable[[nn.Module], None]) -> Sam:
+    sam = build_sam(CONFIGS["nano"]).eval()
+    randomise(sam)
+    return sam
+
+
+@pytest.fixture
+def embedding(rng: torch.Generator) -> Tensor:
+    return torch.randn(1, CONFIGS["nano"].image_encoder.out_chans, *SIZE, generator=rng)
+
+
+@pytest.fixture
+def nano_prompts(prompts: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same prompts, with masks of the size of nano's low-res logits."""
+    if "mask_input" in prompts:
+        prompts["mask_input"] = nn.functional.interpolate(prompts["mask_input"], LOW_RES)
+    return prompts
+
+
+@pytest.mark.parametrize("multimask_output", [False, True], ids=["single", "multimask"])
+def test_every_kind_of_prompt_gives_logits_of_half_the_image(
+    nano: Sam, embedding: Tensor, nano_prompts: dict[str, Tensor], multimask_output: bool
+) -> None:
+    logits, ious = nano.decode(embedding, **nano_prompts, multimask_output=multimask_output)
+    masks = 3 if multimask_output else 1
+    assert (logits.shape, ious.shape) == ((3, masks, *LOW_RES), (3, masks))
+    assert logits.isfinite().all()
+
+
+def test_an_object_is_decoded_alike_alone_and_among_others(
+    nano: Sam, embedding: Tensor, nano_prompts: dict[str, Tensor]
+) -> None:
+    together, _ = nano.decode(embedding, **nano_prompts, multimask_output=True)
+    second = {name: tensor[1:2] for name, tensor in nano_prompts.items()}
+    alone, _ = nano.decode(embedding, **second, multimask_output=True)
+    assert_close(alone[0], together[1], atol=1e-3, rtol=1e-4)
+
+
+def test_prompts_in_float32_fit_weights_in_bfloat16(
+    nano: Sam, embedding: Tensor, nano_prompts: dict[str, Tensor]
+) -> None:
+    logits, ious = nano.bfloat16().decode(embedding.bfloat16(), **nano_prompts, multimask_output=True)
+    assert logits.isfinite().all()
+    assert ious.isfinite().all()
+
+
+@pytest.mark.parametrize(("label", "channel"), [(1, 0), (0, 1)], ids=["foreground", "background"])
+def test_a_click_is_drawn_where_it_was_made(nano: Sam, label: int, channel: int) -> None:
+    """The mask branch sees a disc in the channel of its label; x is the column."""
+    seen: list[Tensor] = []
+    nano.prompt_encoder.mask_downscaling.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    points = {"point_coords": torch.tensor([[[200.5, 30.5]]]), "point_labels": torch.tensor([[label]])}
+    nano.decode(torch.zeros(1, CONFIGS["nano"].image_encoder.out_chans, *SIZE), **points, multimask_output=False)
+    drawn = seen[0][0, 1:]  # after the mask's own channel
+    assert [int(i) for i in torch.unravel_index(drawn.flatten().argmax(), drawn.shape)] == [channel, 15, 100]
+
+
+def test_a_point_sees_the_image_under_it(nano: Sam) -> None:
+    encoder, points = nano.prompt_encoder, torch.tensor([[[100.0, 60.0], [20.0, 20.0]]])
+    channels = CONFIGS["nano"].image_encoder.out_chans
+    dark, bright = torch.zeros(1, channels, *SIZE), torch.zeros(1, channels, *SIZE)
+    bright[:, :, 60 // 8, 100 // 8] = 1
+    prompt = {"point_coords": points, "point_labels": torch.tensor([[1, 1]]), "boxes": None, "mask_input": None}
+    before, after = (encoder(**prompt, image_embedding=image)[0] for image in (dark, bright))
+    changed = (before != after).any(-1)[0]
+    assert changed.tolist() == [True, False, False]  # the click in the bright cell, the other click, the padding point

@@ -1,0 +1,198 @@
+"""Any array-like seen as a stack of 2D planes; nothing is read until a plane is asked for."""
+
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = tuple[int, ...]
+Pixels = NDArray[Any]
+WHOLE = (slice(None), slice(None))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stack:
+    """An array-like ``(..., y, x)`` as planes, a channel axis anywhere; made by `open_stack`.
+
+    Attributes
+    ----------
+    array : array-like
+        Has `shape`, `dtype` and basic indexing (numpy, memmap, zarr, h5py, dask, ...); sliced first, converted then.
+    channel_axis : int or None
+        Axis of `array` that holds channels, counted from 0.
+    channels : tuple of int
+        The channels that are used, in this order: red, green, blue. Empty without a channel axis.
+    rgb : bool
+        Whether the channels are colours of one picture, which share one contrast.
+    """
+
+    array: Any
+    channel_axis: int | None
+    channels: tuple[int, ...]
+    rgb: bool
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the pixels."""
+        dtype: np.dtype[Any] = np.dtype(self.array.dtype)
+        return dtype
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """Shape without the channel axis: ``(*stack, y, x)``."""
+        return tuple(int(n) for axis, n in enumerate(self.array.shape) if axis != self.channel_axis)
+
+    @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """Lengths of the leading axes; ``()`` for a 2D image."""
+        return self.spatial_shape[:-2]
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """``(h, w)`` of each plane, in pixels."""
+        height, width = self.spatial_shape[-2:]
+        return height, width
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What each axis of `array` is: ``"stack"``, ``"c"``, ``"y"`` or ``"x"``."""
+        names = ["stack"] * len(self.stack_shape) + ["y", "x"]
+        if self.channel_axis is not None:
+            names.insert(self.channel_axis, "c")
+        return tuple(names)
+
+    def planes(self) -> Iterator[Plane]:
+        """Iterate over the indices of all planes, the last index fastest."""
+        return np.ndindex(self.stack_shape)
+
+    def check_plane(self, plane: Plane) -> Plane:
+        """Return `plane` as a tuple of int, or raise ValueError if the stack has no such plane."""
+        try:
+            index = tuple(operator.index(i) for i in plane)
+        except TypeError:
+            msg = f"plane must be a tuple of integers, got {plane!r}; write e.g. (3,), and () for a 2D image"
+            raise ValueError(msg) from None
+        within = len(index) == len(self.stack_shape)
+        if not within or not all(0 <= i < n for i, n in zip(index, self.stack_shape, strict=True)):
+            valid = f"({', '.join(f'0..{n - 1}' for n in self.stack_shape)}{',' * (len(self.stack_shape) == 1)})"
+            msg = f"plane {index} is not in the stack: expected indices within {valid}"
+            raise ValueError(msg)
+        return index
+
+    def read(self, plane: Plane, window: tuple[slice, slice] = WHOLE) -> Pixels:
+        """Read one plane, or a window of it.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            Index of the plane.
+        window : tuple of slice
+            Rows and columns, step 1.
+
+        Returns
+        -------
+        ndarray
+            ``(h, w)``, or ``(h, w, c)`` where the stack has channels; the dtype of the stack.
+        """
+        index: list[int | slice] = [*self.check_plane(plane), *window]
+        if self.channel_axis is None:
+            return np.asarray(self.array[tuple(index)])
+        first = min(self.channels)
+        index.insert(self.channel_axis, slice(first, max(self.channels) + 1))
+        pixels = np.asarray(self.array[tuple(index)])
+        position = sum(isinstance(i, slice) for i in index[: self.channel_axis])
+        return np.moveaxis(pixels, position, -1)[..., [c - first for c in self.channels]]
+
+
+def open_stack(
+    image: Any, *, channel_axis: int | None = None, rgb: bool = False, channels: Sequence[int] | None = None
+) -> Stack:
+    """View `image` as a stack of planes without reading it.
+
+    Parameters
+    ----------
+    image : array-like
+        ``(y, x)``, ``(z, y, x)`` or with more leading axes; bool, integer or float.
+    channel_axis : int, optional
+        Axis that holds channels, negative counts from the end. None: the image is grey.
+    rgb : bool
+        The last axis holds red, green, blue and perhaps alpha, which is ignored.
+    channels : sequence of int, optional
+        One to three indices along the channel axis. None: all of them.
+
+    Raises
+    ------
+    ValueError
+        If there is no plane in `image`, its dtype is not a number or its channels are not one to three.
+    """
+    array = _as_sliceable(image)
+    if rgb and channel_axis is not None:
+        msg = f"rgb=True means channel_axis=-1, got also channel_axis={channel_axis}; give one of them"
+        raise ValueError(msg)
+    axis = _checked_axis(array.shape, -1 if rgb else channel_axis)
+    used = _checked_channels(array.shape, axis, rgb=rgb, channels=channels)
+    stack = Stack(array, axis, used, rgb)
+    _check_planes(stack)
+    return stack
+
+
+def _as_sliceable(image: Any) -> Any:
+    try:
+        np.dtype(image.dtype)
+        len(image.shape)
+    except (AttributeError, TypeError):
+        try:
+            image = np.asarray(image)
+        except ValueError as error:
+            msg = f"image must be one array, got a {type(image).__name__}; of a pyramid, pick one level"
+            raise ValueError(msg) from error
+    if np.dtype(image.dtype).kind not in "buif":
+        msg = f"image must be bool, integer or float, got dtype {image.dtype}; convert it first"
+        raise ValueError(msg)
+    return image
+
+
+def _checked_axis(shape: tuple[int, ...], axis: int | None) -> int | None:
+    if axis is None:
+        return None
+    if not -len(shape) <= axis < len(shape):
+        msg = f"channel_axis must be an axis of the image, got {axis} for shape {tuple(shape)}"
+        raise ValueError(msg)
+    return axis % len(shape)
+
+
+def _checked_channels(
+    shape: tuple[int, ...], axis: int | None, *, rgb: bool, channels: Sequence[int] | None
+) -> tuple[int, ...]:
+    if axis is None:
+        if channels is not None:
+            msg = f"channels={tuple(channels)} needs a channel axis; give channel_axis as well"
+            raise ValueError(msg)
+        return ()
+    count = int(shape[axis])
+    if rgb and count not in (3, 4):
+        msg = f"rgb=True needs a last axis of 3 or 4, got shape {tuple(shape)}; drop rgb or give channel_axis"
+        raise ValueError(msg)
+    used = tuple(range(3 if rgb else count)) if channels is None else tuple(operator.index(c) for c in channels)
+    if not 1 <= len(used) <= 3 or not all(0 <= c < count for c in used):
+        what = "all of them" if channels is None else f"channels={used}"
+        msg = f"one to three of the image's {count} channels can be used, got {what}; choose, e.g. channels=(0, 1)"
+        raise ValueError(msg)
+    return used
+
+
+def _check_planes(stack: Stack) -> None:
+    shape = tuple(stack.array.shape)
+    if len(stack.spatial_shape) < 2:
+        msg = f"image must be (y, x) or have leading axes such as (z, y, x), got shape {shape}"
+        raise ValueError(msg)
+    if math.prod(shape) == 0:
+        msg = f"image must not be empty, got shape {shape}"
+        raise ValueError(msg)
+    if stack.channel_axis is None and stack.stack_shape and shape[-1] in (3, 4):
+        msg = f"image of shape {shape} has planes only {shape[-1]} pixels wide; for a colour image give rgb=True"
+        raise ValueError(msg)

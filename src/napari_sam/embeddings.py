@@ -1,0 +1,83 @@
+"""Planes through the image encoder."""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_sam.contrast import Contrast
+from napari_sam.image import Frame, to_model_input
+from napari_sam.model.sam import Sam
+from napari_sam.stack import Pixels, Plane, Stack
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageEmbedding:
+    """What the mask decoder needs to know of a plane.
+
+    Attributes
+    ----------
+    image_embedding : Tensor
+        ``(C, H, W)`` on the device and in the dtype of the model.
+    frame : Frame
+        Geometry of the plane that was encoded.
+    """
+
+    image_embedding: Tensor
+    frame: Frame
+
+
+def encode_planes(
+    sam: Sam, stack: Stack, planes: Iterable[Plane], *, contrast: Contrast, batch_size: int = 1
+) -> Iterator[tuple[Plane, ImageEmbedding]]:
+    """Encode planes one batch after the other, reading each batch when it is its turn.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model.
+    stack : Stack
+        Where the planes are read from.
+    planes : iterable of tuple of int
+        Which ones.
+    contrast : Contrast
+        Pixel values that become black and white.
+    batch_size : int
+        Planes that go through the encoder at once.
+
+    Yields
+    ------
+    tuple of (plane, ImageEmbedding)
+        In the order of `planes`.
+    """
+    remaining = iter(planes)
+    while batch := list(itertools.islice(remaining, batch_size)):
+        pixels = [stack.read(plane) for plane in batch]
+        yield from zip(batch, encode(sam, pixels, contrast=contrast), strict=True)
+
+
+def encode(sam: Sam, pixels: Sequence[Pixels], *, contrast: Contrast) -> tuple[ImageEmbedding, ...]:
+    """Encode planes of one size, given as ``(h, w)`` or ``(h, w, c)`` pixels, at once."""
+    height, width = pixels[0].shape[:2]
+    frame = Frame.for_plane((height, width), sam.config.grid)
+    images = torch.from_numpy(np.stack([to_model_input(plane, contrast, frame) for plane in pixels]))
+    with torch.inference_mode():
+        embeddings = sam.encode(images.to(sam.device))  # (B, C, H, W)
+    return tuple(ImageEmbedding(embedding, frame) for embedding in embeddings)
+
+
+def encoder_sha256(sam: Sam) -> str:
+    """Hash the weights that an embedding depends on: those of the image encoder, as they are now.
+
+    Measured on the tensors and not on a file, so that a fine-tuned model is another one, a model whose mask decoder
+    alone was fine-tuned keeps its embeddings, and a copy of the file under another name is the same.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(sam.image_encoder.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()

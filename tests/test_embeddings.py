@@ -1,0 +1,62 @@
+import copy
+
+import numpy as np
+import torch
+
+from napari_sam.contrast import Contrast
+from napari_sam.embeddings import encode_planes, encoder_sha256
+from napari_sam.image import Frame
+from napari_sam.stack import open_stack
+
+AS_IS = Contrast("limits", (0,), (255,))
+
+
+def stack(*shape):
+    return open_stack(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def test_planes_come_in_the_order_asked_for(tiny_sam):
+    planes = [(3,), (0,), (2,)]
+    assert [plane for plane, _ in encode_planes(tiny_sam, stack(5, 20, 30), planes, contrast=AS_IS)] == planes
+
+
+def test_an_embedding_knows_the_frame_of_its_plane(tiny_sam):
+    [(_, embedding)] = encode_planes(tiny_sam, stack(20, 30), [()], contrast=AS_IS)
+    assert embedding.image_embedding.shape == (32, 4, 4)
+    assert embedding.frame == Frame((20, 30), (43, 64), (64, 64))
+
+
+def test_a_batch_gives_what_its_planes_give_alone(tiny_sam):
+    image = stack(5, 20, 30)
+    alone = dict(encode_planes(tiny_sam, image, image.planes(), contrast=AS_IS))
+    batched = dict(encode_planes(tiny_sam, image, image.planes(), contrast=AS_IS, batch_size=2))
+    assert alone.keys() == batched.keys()
+    for plane, embedding in alone.items():
+        torch.testing.assert_close(embedding.image_embedding, batched[plane].image_embedding)
+
+
+def test_a_plane_is_read_when_it_is_its_turn(tiny_sam):
+    planes = iter([(0,), (1,), (2,)])
+    next(encode_planes(tiny_sam, stack(3, 20, 30), planes, contrast=AS_IS))
+    assert list(planes) == [(1,), (2,)]
+
+
+def test_the_consumer_of_the_iterator_may_still_take_gradients(tiny_sam):
+    for _ in encode_planes(tiny_sam, stack(20, 30), [()], contrast=AS_IS):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+
+
+def test_the_hash_of_the_weights_sees_one_changed_number(tiny_sam):
+    other = copy.deepcopy(tiny_sam)
+    assert encoder_sha256(other) == encoder_sha256(tiny_sam)
+    with torch.no_grad():
+        next(other.image_encoder.parameters()).view(-1)[0] += 1e-3
+    assert encoder_sha256(other) != encoder_sha256(tiny_sam)
+
+
+def test_the_hash_of_the_weights_is_about_the_image_encoder_alone(tiny_sam):
+    other = copy.deepcopy(tiny_sam)
+    with torch.no_grad():
+        next(other.mask_decoder.parameters()).add_(1)
+    assert encoder_sha256(other) == encoder_sha256(tiny_sam)

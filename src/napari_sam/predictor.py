@@ -1,0 +1,203 @@
+"""Prompts and an image embedding become masks: pure, stateless and batched over prompts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_sam.prompts import Prompt, to_model_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_sam.embeddings import ImageEmbedding
+    from napari_sam.image import Frame
+    from napari_sam.model.sam import Sam
+
+CHUNK = 16  # prompts decoded at once: about 1 GB of decoder activations for the official models
+
+LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskPrediction:
+    """The M masks of one prompt, best first.
+
+    Attributes
+    ----------
+    masks : ndarray of bool
+        ``(M, h, w)`` at the plane's original size.
+    iou_predictions : ndarray of float32
+        ``(M,)``, descending: the IoU that the model expects each mask to have with the object.
+    low_res_logits : ndarray of float32
+        ``(M, H/low_res_stride, W/low_res_stride)`` in the padded model frame; above 0 is object. One of them is
+        the ``mask_input`` of a refining call.
+    """
+
+    masks: NDArray[np.bool_]
+    iou_predictions: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32]
+
+
+def predict(
+    sam: Sam,
+    embedding: ImageEmbedding,
+    prompts: Sequence[Prompt],
+    *,
+    multimask_output: bool | None = None,
+    mask_input: Sequence[LowRes | None] | None = None,
+    replay_clicks: bool = False,
+) -> tuple[MaskPrediction, ...]:
+    """Decode prompts that share one plane.
+
+    The result of a prompt does not depend on its neighbours in the call: prompts are decoded together only where
+    they are of one kind, so that a missing box is really missing and nothing is padded.
+
+    Parameters
+    ----------
+    sam : Sam
+        The model that made the embedding.
+    embedding : ImageEmbedding
+        Of the plane that the prompts are on; their ``plane`` is not looked at.
+    prompts : sequence of Prompt
+        In any mixture of kinds.
+    multimask_output : bool or None
+        Three masks or one for each prompt. None: three for a lone point, which is ambiguous, else one.
+    mask_input : sequence of (ndarray or None), optional
+        Low-res logits of an earlier prediction, one per prompt; they take the place of the prompt's mask.
+    replay_clicks : bool
+        Decode a prompt of several clicks click by click, each time with the logits of the time before, as a user
+        would have come to it and as the model was trained (Kirillov et al. 2023, sec. A "Training algorithm").
+
+    Returns
+    -------
+    tuple of MaskPrediction
+        One per prompt, in the order of the prompts.
+
+    Raises
+    ------
+    ValueError
+        If ``mask_input`` does not fit the prompts or the plane.
+    """
+    logits = _checked_mask_input(mask_input, len(prompts), embedding.frame, sam.config.grid.low_res_stride)
+    if replay_clicks:
+        logits = _replay(sam, embedding, prompts, logits)
+    results: dict[int, MaskPrediction] = {}
+    for chunk, multimask in _chunks_of_one_kind(prompts, logits, multimask_output):
+        decoded = _decode(
+            sam, embedding, [prompts[i] for i in chunk], [logits[i] for i in chunk], multimask_output=multimask
+        )
+        results.update(zip(chunk, decoded, strict=True))
+    return tuple(results[index] for index in range(len(prompts)))
+
+
+def upscale(sam: Sam, low_res_logits: LowRes, frame: Frame) -> NDArray[np.float32]:
+    """Upscale the logits of one mask to the plane: ``(h, w)`` at ``frame.original_size``, above 0 is object."""
+    with torch.inference_mode():
+        return _to_plane(sam, torch.as_tensor(low_res_logits, device=sam.device)[None], frame)[0].numpy()
+
+
+def _decode(
+    sam: Sam,
+    embedding: ImageEmbedding,
+    prompts: Sequence[Prompt],
+    mask_input: Sequence[LowRes | None],
+    *,
+    multimask_output: bool,
+) -> list[MaskPrediction]:
+    """Decode prompts of one kind in one batch."""
+    inputs = to_model_frame(
+        prompts,
+        embedding.frame,
+        low_res_stride=sam.config.grid.low_res_stride,
+        device=sam.device,
+        dtype=sam.dtype,
+        mask_input=mask_input,
+    )
+    with torch.inference_mode():
+        low_res_logits, ious = sam.decode(
+            embedding.image_embedding[None].to(sam.device, sam.dtype),
+            point_coords=inputs.point_coords,
+            point_labels=inputs.point_labels,
+            boxes=inputs.boxes,
+            mask_input=inputs.mask_input,
+            multimask_output=multimask_output,
+        )
+        pairs = zip(low_res_logits.float(), ious.float(), strict=True)
+        return [_best_first(sam, *pair, embedding.frame) for pair in pairs]
+
+
+def _best_first(sam: Sam, low_res_logits: Tensor, ious: Tensor, frame: Frame) -> MaskPrediction:
+    """Order the masks of one prompt and upscale them; prompt by prompt, to bound the memory on large planes."""
+    order = torch.argsort(ious, descending=True, stable=True)
+    low_res_logits = low_res_logits[order]  # (M, ., .)
+    masks = _to_plane(sam, low_res_logits, frame) > 0
+    return MaskPrediction(masks.numpy(), ious[order].cpu().numpy(), low_res_logits.cpu().numpy())
+
+
+def _to_plane(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:
+    """Upscale ``(M, ., .)`` low-res logits to ``(M, h, w)`` on the CPU."""
+    return sam.postprocess(logits[None], input_size=frame.input_size, original_size=frame.original_size)[0].cpu()
+
+
+def _chunks_of_one_kind(
+    prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None], multimask_output: bool | None
+) -> Iterator[tuple[list[int], bool]]:
+    """Group the prompts' indices by what the decoder can take in one batch, at most ``CHUNK`` at a time."""
+    kinds: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
+    for index, (prompt, logits) in enumerate(zip(prompts, mask_input, strict=True)):
+        has_mask = prompt.mask is not None or logits is not None
+        kinds[len(prompt.points), prompt.box is not None, has_mask].append(index)
+    for kind, indices in kinds.items():
+        lone_point = kind == (1, False, False)
+        multimask = lone_point if multimask_output is None else multimask_output
+        for start in range(0, len(indices), CHUNK):
+            yield indices[start : start + CHUNK], multimask
+
+
+def _replay(
+    sam: Sam, embedding: ImageEmbedding, prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None]
+) -> list[LowRes | None]:
+    """Logits as they were before the last click of each prompt; given ones are left as they are."""
+    logits = list(mask_input)
+    fresh = [i for i, given in enumerate(mask_input) if given is None]
+    for clicks in range(max((len(prompt.points) for prompt in prompts), default=0)):
+        going_on = [i for i in fresh if _first_round(prompts[i]) <= clicks < len(prompts[i].points)]
+        earlier = [_first_clicks(prompts[i], clicks) for i in going_on]
+        decoded = predict(sam, embedding, earlier, mask_input=[logits[i] for i in going_on])
+        for index, prediction in zip(going_on, decoded, strict=True):
+            logits[index] = prediction.low_res_logits[0]
+    return logits
+
+
+def _first_round(prompt: Prompt) -> int:
+    """Clicks of the first round: none if a box or a mask can be decoded without them."""
+    return 1 if prompt.box is None and prompt.mask is None else 0
+
+
+def _first_clicks(prompt: Prompt, clicks: int) -> Prompt:
+    return replace(prompt, points=prompt.points[:clicks], point_labels=(prompt.point_labels or ())[:clicks])
+
+
+def _checked_mask_input(
+    mask_input: Sequence[LowRes | None] | None, prompts: int, frame: Frame, low_res_stride: int
+) -> list[LowRes | None]:
+    logits: list[LowRes | None] = [None] * prompts if mask_input is None else list(mask_input)
+    if len(logits) != prompts:
+        msg = f"mask_input must have one entry per prompt, got {len(logits)} for {prompts} prompts; None means none"
+        raise ValueError(msg)
+    height, width = (side // low_res_stride for side in frame.padded_size)
+    for given in logits:
+        if given is not None and given.shape != (height, width):
+            msg = (
+                f"mask_input must be low-res logits of the same plane, shape {(height, width)}, got {given.shape}; "
+                "take one row of MaskPrediction.low_res_logits"
+            )
+            raise ValueError(msg)
+    return logits

@@ -1,0 +1,308 @@
+"""A prompt says where an object is; this module takes it to the model frame, the only flip in the code base."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_sam.image import Frame
+    from napari_sam.stack import Plane
+
+SURE_LOGIT = 8.0  # a given mask is as sure as this: sigmoid(8) = 0.9997
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """Where one object is on one plane: clicks, a box, a mask, or any of them together.
+
+    All coordinates are data (row, column) with pixel centres at integers. Sequences are stored as tuples, the mask
+    as a read-only copy; two prompts are equal when all they say is equal.
+
+    Parameters
+    ----------
+    plane : tuple of int
+        Index of the plane; ``()`` for a 2D image.
+    points : sequence of (float, float)
+        Clicks, ``(N, 2)``.
+    point_labels : sequence of int or None
+        One per click: 1 on the object, 0 on the background. None: all 1.
+    box : ((float, float), (float, float)) or None
+        Two opposite corners, in any order. They are the centres of the outermost pixels: an object of the one pixel
+        (5, 7) has the box ``[[5, 7], [5, 7]]``.
+    mask : ndarray of bool or None
+        ``(h, w)``, the object as it is known so far, e.g. painted.
+    object_id : int
+        The label that the object gets, at least 1.
+
+    Raises
+    ------
+    ValueError
+        If the prompt is empty, is not finite or contradicts itself. Whether it lies inside an image is checked
+        where the image is known, by `check_inside`.
+    """
+
+    plane: Plane = ()
+    points: Sequence[Sequence[float]] = ()
+    _: KW_ONLY
+    point_labels: Sequence[int] | None = None
+    box: Sequence[Sequence[float]] | None = None
+    mask: NDArray[np.bool_] | None = None
+    object_id: int = 1
+
+    def __post_init__(self) -> None:
+        points = _checked_points(self.points)
+        checked = {
+            "plane": _checked_plane(self.plane),
+            "points": points,
+            "point_labels": _checked_labels(self.point_labels, len(points)),
+            "box": _checked_box(self.box),
+            "mask": _checked_mask(self.mask),
+            "object_id": _checked_object_id(self.object_id),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if not self.points and self.box is None and self.mask is None:
+            msg = "prompt is empty: expected points, a box or a mask; give at least one of them"
+            raise ValueError(msg)
+
+    def __eq__(self, other: object) -> bool:
+        return self._content() == other._content() if isinstance(other, Prompt) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._content())
+
+    def _content(self) -> tuple[Hashable, ...]:
+        mask = None if self.mask is None else (self.mask.shape, self.mask.tobytes())
+        return (self.plane, self.points, self.point_labels, self.box, mask, self.object_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrompts:
+    """P prompts of one kind in the model frame, as `Sam.decode` takes them; a part that no prompt has is None.
+
+    Attributes
+    ----------
+    point_coords, point_labels : Tensor or None
+        ``(P, N, 2)`` float32 (x, y) in model pixels, and ``(P, N)``.
+    boxes : Tensor or None
+        ``(P, 4)`` float32 XYXY in model pixels, the edges of the outermost pixels.
+    mask_input : Tensor or None
+        ``(P, 1, H/low_res_stride, W/low_res_stride)`` logits.
+    """
+
+    point_coords: torch.Tensor | None = None
+    point_labels: torch.Tensor | None = None
+    boxes: torch.Tensor | None = None
+    mask_input: torch.Tensor | None = None
+
+
+def check_inside(prompt: Prompt, original_size: tuple[int, int]) -> None:
+    """Refuse a prompt that does not lie on a plane of ``original_size`` (h, w).
+
+    A box may reach over the border (it is cut there), but not lie outside.
+
+    Raises
+    ------
+    ValueError
+        If a point or the whole box is outside, or if the mask has another shape.
+    """
+    height, width = original_size
+    extent = f"rows 0 to {height - 1} and columns 0 to {width - 1}"
+    for row, column in prompt.points:
+        if not (-0.5 <= row <= height - 0.5 and -0.5 <= column <= width - 0.5):
+            msg = f"point ({row:g}, {column:g}) is outside the plane: expected {extent}, in pixels (row, column)"
+            raise ValueError(msg)
+    if prompt.box is not None:
+        (top, left), (bottom, right) = prompt.box
+        if bottom < 0 or right < 0 or top > height - 1 or left > width - 1:
+            msg = f"box {prompt.box} is outside the plane: expected {extent}, in pixels (row, column)"
+            raise ValueError(msg)
+    if prompt.mask is not None and prompt.mask.shape != original_size:
+        msg = f"mask must have the shape of the plane {original_size}, got {prompt.mask.shape}; give the whole plane"
+        raise ValueError(msg)
+
+
+def to_model_frame(
+    prompts: Sequence[Prompt],
+    frame: Frame,
+    *,
+    low_res_stride: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    mask_input: Sequence[NDArray[np.float32] | None] | None = None,
+) -> ModelPrompts:
+    """Turn prompts of one plane and one kind into tensors in the model frame.
+
+    With edges of pixel 0 at 0 in both frames, model = data * scale; with pixel centres at integers this is
+    ``model = (data + 0.5) * scale - 0.5``. Coordinates are float32 whatever the dtype of the model: float16 would
+    move a click by up to half a pixel.
+
+    Parameters
+    ----------
+    prompts : sequence of Prompt
+        Either all with the same number of points, or none; likewise boxes and masks.
+    frame : Frame
+        Geometry of the plane.
+    low_res_stride : int
+        Model pixels per cell of the low-res logits.
+    device, dtype
+        Of the result; ``dtype`` is that of the result's ``mask_input``.
+    mask_input : sequence of (ndarray or None), optional
+        Low-res logits ``(h, w)`` of each prompt, instead of its mask. None, or None for a prompt: its mask.
+
+    Returns
+    -------
+    ModelPrompts
+        P = number of prompts.
+    """
+    import torch
+
+    scale = np.array(frame.scale)
+
+    def tensor(values: NDArray[np.float64]) -> torch.Tensor:
+        return torch.as_tensor(values, dtype=torch.float32, device=device)
+
+    coords = labels = boxes = dense = None
+    if prompts[0].points:
+        coords = tensor((np.array([p.points for p in prompts]) + 0.5) * scale - 0.5).flip(-1)  # (P, N, 2)
+        labels = torch.tensor([p.point_labels for p in prompts], device=device)  # (P, N)
+    if prompts[0].box is not None:
+        edges = np.array([p.box for p in prompts]) + np.array([[0], [1]])  # (P, 2, 2), the edge of pixel 0 at 0
+        edges = edges.clip(0, frame.original_size) * scale - 0.5
+        boxes = tensor(edges).flip(-1).flatten(1)  # (P, 4)
+    masks = [
+        mask_to_logits(prompt.mask, frame, low_res_stride=low_res_stride)
+        if logits is None and prompt.mask is not None
+        else logits
+        for prompt, logits in zip(prompts, mask_input or [None] * len(prompts), strict=True)
+    ]
+    if masks[0] is not None:
+        dense = torch.as_tensor(np.array(masks)[:, None], dtype=dtype, device=device)  # (P, 1, h, w)
+    return ModelPrompts(coords, labels, boxes, dense)
+
+
+def mask_to_logits(mask: NDArray[np.bool_], frame: Frame, *, low_res_stride: int) -> NDArray[np.float32]:
+    """Turn a mask into the low-res logits that a very sure decoder would have given for it.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        ``(h, w)`` at the plane's original size.
+    frame : Frame
+        Geometry of the plane.
+    low_res_stride : int
+        Model pixels per cell of the low-res logits.
+
+    Returns
+    -------
+    ndarray of float32
+        ``(H/low_res_stride, W/low_res_stride)``: ``(2 * coverage - 1) * 8``, where coverage is the share of the cell
+        that the mask fills; -8 in the padding.
+    """
+    rows, columns = (
+        _overlap(size, padded // low_res_stride, low_res_stride / scale)
+        for size, padded, scale in zip(frame.original_size, frame.padded_size, frame.scale, strict=True)
+    )
+    coverage = rows @ mask.astype(np.float32) @ columns.T
+    return ((2 * coverage - 1) * SURE_LOGIT).astype(np.float32)
+
+
+def _overlap(pixels: int, cells: int, width: float) -> NDArray[np.float32]:
+    """Share of each cell, ``width`` pixels wide, that lies in each pixel: ``(cells, pixels)``."""
+    start = np.arange(cells)[:, None] * width
+    pixel = np.arange(pixels)
+    shared = np.minimum(start + width, pixel + 1) - np.maximum(start, pixel)
+    share: NDArray[np.float64] = shared.clip(min=0) / width
+    return share.astype(np.float32)
+
+
+def _checked_plane(plane: Plane) -> Plane:
+    try:
+        checked = tuple(operator.index(i) for i in plane)
+    except TypeError:
+        msg = f"plane must be a tuple of integers such as (12,), or () for a 2D image, got {plane!r}"
+        raise ValueError(msg) from None
+    if min(checked, default=0) < 0:
+        msg = f"plane must be indices of at least 0, got {checked}; count from the start of the stack"
+        raise ValueError(msg)
+    return checked
+
+
+def _checked_points(points: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+    array = _finite(points, "points")
+    if array.size == 0:
+        return ()
+    if array.ndim != 2 or array.shape[1] != 2:
+        msg = f"points must be (N, 2), a list of [row, column], got shape {array.shape}; one point is [[r, c]]"
+        raise ValueError(msg)
+    return tuple((row, column) for row, column in array.tolist())
+
+
+def _checked_labels(labels: Sequence[int] | None, count: int) -> tuple[int, ...]:
+    if labels is None:
+        return (1,) * count
+    checked = tuple(np.asarray(labels).ravel().tolist())
+    if len(checked) != count:
+        msg = f"point_labels must have one label per point, got {len(checked)} for {count} points"
+        raise ValueError(msg)
+    if not set(checked) <= {0, 1}:
+        msg = f"point_labels must be 1 (object) or 0 (background), got {list(checked)}"
+        raise ValueError(msg)
+    return tuple(int(label) for label in checked)
+
+
+def _checked_box(box: Sequence[Sequence[float]] | None) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    if box is None:
+        return None
+    array = _finite(box, "box")
+    if array.shape != (2, 2):
+        msg = f"box must be two corners [[r0, c0], [r1, c1]], got shape {array.shape}"
+        raise ValueError(msg)
+    (top, left), (bottom, right) = np.sort(array, axis=0).tolist()
+    return (top, left), (bottom, right)
+
+
+def _checked_mask(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    if mask is None:
+        return None
+    checked = np.array(mask)
+    if checked.ndim != 2 or checked.dtype != np.bool_:
+        msg = f"mask must be boolean (h, w), got {checked.dtype} {checked.shape}; of a label image take labels == id"
+        raise ValueError(msg)
+    if not checked.any():
+        msg = "mask is empty: expected at least one pixel of the object; leave the mask out if none is known"
+        raise ValueError(msg)
+    checked.flags.writeable = False
+    return checked
+
+
+def _checked_object_id(object_id: int) -> int:
+    try:
+        checked = operator.index(object_id)
+    except TypeError:
+        checked = 0
+    if checked < 1:
+        msg = f"object_id must be an integer of at least 1 (0 is the background), got {object_id!r}"
+        raise ValueError(msg)
+    return checked
+
+
+def _finite(values: Sequence[Sequence[float]], name: str) -> NDArray[np.float64]:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        msg = f"{name} must be numbers in rows of (row, column), got {values!r}"
+        raise ValueError(msg) from None
+    if not np.isfinite(array).all():
+        msg = f"{name} must be finite, got {array.tolist()}; drop the NaN or infinite entries"
+        raise ValueError(msg)
+    return array

@@ -1,0 +1,121 @@
+"""Prompts to masks: batched, but as if each prompt were alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sam import predictor
+from napari_sam.contrast import Contrast
+from napari_sam.embeddings import encode
+from napari_sam.predictor import predict, upscale
+from napari_sam.prompts import Prompt, mask_to_logits
+
+PLANE_SHAPE = (40, 48)
+POINT = Prompt(points=[[10, 12]])
+CLICKS = Prompt(points=[[10, 12], [30, 40], [5, 5]], point_labels=[1, 0, 1])
+BOX = Prompt(box=[[5, 6], [20, 25]])
+MASK = Prompt(mask=np.tri(*PLANE_SHAPE, dtype=bool))
+PROMPTS = [POINT, BOX, CLICKS, MASK, replace(CLICKS, box=BOX.box), replace(POINT, points=[[20, 20]])]
+
+
+@pytest.fixture(scope="module")
+def embedding(tiny_sam):
+    pixels = np.random.default_rng(0).random(PLANE_SHAPE, np.float32)
+    return encode(tiny_sam, [pixels], contrast=Contrast("limits", (0.0,), (1.0,)))[0]
+
+
+def logits_of(prediction):
+    return prediction.low_res_logits
+
+
+def test_masks_have_the_size_of_the_plane_and_come_best_first(tiny_sam, embedding):
+    prediction = predict(tiny_sam, embedding, [POINT])[0]
+    assert prediction.masks.shape == (3, *PLANE_SHAPE)
+    assert prediction.masks.dtype == bool
+    assert prediction.low_res_logits.shape == (3, 16, 16)
+    assert prediction.iou_predictions.dtype == np.float32
+    assert (np.diff(prediction.iou_predictions) <= 0).all()
+
+
+def test_only_a_lone_point_is_ambiguous(tiny_sam, embedding):
+    assert [len(p.masks) for p in predict(tiny_sam, embedding, PROMPTS)] == [3, 1, 1, 1, 1, 3]
+
+
+@pytest.mark.parametrize(("multimask", "masks"), [(True, 3), (False, 1)])
+def test_the_number_of_masks_can_be_asked_for(tiny_sam, embedding, multimask, masks):
+    predictions = predict(tiny_sam, embedding, PROMPTS, multimask_output=multimask)
+    assert {len(p.masks) for p in predictions} == {masks}
+
+
+def test_neighbours_in_a_call_change_nothing(tiny_sam, embedding):
+    together = predict(tiny_sam, embedding, PROMPTS)
+    for prompt, prediction in zip(PROMPTS, together, strict=True):
+        alone = predict(tiny_sam, embedding, [prompt])[0]
+        np.testing.assert_allclose(logits_of(prediction), logits_of(alone), atol=1e-5)
+
+
+def test_prompts_of_one_kind_are_decoded_in_one_batch(tiny_sam, embedding, monkeypatch):
+    batches = []
+    decode = type(tiny_sam).decode
+
+    def counted(self, *args, **kwargs):
+        logits, ious = decode(self, *args, **kwargs)
+        batches.append(len(ious))
+        return logits, ious
+
+    monkeypatch.setattr(type(tiny_sam), "decode", counted)
+    monkeypatch.setattr(predictor, "CHUNK", 2)
+    predict(tiny_sam, embedding, [POINT, BOX, POINT, POINT, BOX])
+    assert sorted(batches) == [1, 2, 2]
+
+
+def test_the_best_mask_is_its_upscaled_logits_above_zero(tiny_sam, embedding):
+    prediction = predict(tiny_sam, embedding, [BOX])[0]
+    upscaled = upscale(tiny_sam, prediction.low_res_logits[0], embedding.frame)
+    np.testing.assert_array_equal(upscaled > 0, prediction.masks[0])
+
+
+def test_given_logits_win_over_the_mask(tiny_sam, embedding):
+    logits = mask_to_logits(~MASK.mask, embedding.frame, low_res_stride=4)
+    given = predict(tiny_sam, embedding, [MASK], mask_input=[logits])[0]
+    painted = predict(tiny_sam, embedding, [replace(MASK, mask=~MASK.mask)])[0]
+    np.testing.assert_array_equal(logits_of(given), logits_of(painted))
+
+
+def test_replayed_clicks_are_decoded_one_by_one_with_the_logits_before(tiny_sam, embedding):
+    replayed = predict(tiny_sam, embedding, [CLICKS], replay_clicks=True)[0]
+    logits = None
+    for clicks in (1, 2, 3):
+        prompt = Prompt(points=CLICKS.points[:clicks], point_labels=CLICKS.point_labels[:clicks])
+        by_hand = predict(tiny_sam, embedding, [prompt], mask_input=[logits])[0]
+        logits = by_hand.low_res_logits[0]
+    np.testing.assert_array_equal(logits_of(replayed), logits_of(by_hand))
+
+
+def test_replaying_starts_with_the_box_where_there_is_one(tiny_sam, embedding):
+    prompt = replace(POINT, box=BOX.box)
+    replayed = predict(tiny_sam, embedding, [prompt, POINT], replay_clicks=True)
+    first = predict(tiny_sam, embedding, [BOX])[0]
+    by_hand = predict(tiny_sam, embedding, [prompt], mask_input=[first.low_res_logits[0]])[0]
+    np.testing.assert_allclose(logits_of(replayed[0]), logits_of(by_hand), atol=1e-6)
+    np.testing.assert_allclose(logits_of(replayed[1]), logits_of(predict(tiny_sam, embedding, [POINT])[0]), atol=1e-6)
+
+
+def test_no_prompts_give_no_predictions(tiny_sam, embedding):
+    assert predict(tiny_sam, embedding, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("mask_input", "complaint"), [([], "got 0 for 1"), ([np.zeros((8, 8), np.float32)], r"\(16, 16\), got \(8, 8\)")]
+)
+def test_logits_that_do_not_fit_are_refused(tiny_sam, embedding, mask_input, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        predict(tiny_sam, embedding, [POINT], mask_input=mask_input)
+
+
+def test_prediction_leaves_gradients_as_they_were(tiny_sam, embedding):
+    predict(tiny_sam, embedding, [POINT])
+    assert torch.is_grad_enabled()
+    assert all(parameter.grad is None for parameter in tiny_sam.parameters())

@@ -1,0 +1,186 @@
+"""Prompts: what they refuse, and the way to the model frame."""
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sam.image import Frame
+from napari_sam.model.config import CONFIGS, InputGrid
+from napari_sam.prompts import Prompt, check_inside, mask_to_logits, to_model_frame
+
+IDENTITY = Frame((40, 60), (40, 60), (64, 64))
+CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
+SIZES = st.tuples(st.integers(1, 700), st.integers(1, 700))
+GRIDS = st.sampled_from([config.grid for config in CONFIGS.values()])
+
+
+def painted(shape=(40, 60), rows=slice(4, 8), columns=slice(10, 20)):
+    mask = np.zeros(shape, bool)
+    mask[rows, columns] = True
+    return mask
+
+
+def test_sequences_become_tuples_of_numbers():
+    prompt = Prompt(plane=[np.int64(3)], points=np.array([[1, 2], [3, 4]]), point_labels=[True, 0])
+    assert prompt.plane == (3,)
+    assert prompt.points == ((1.0, 2.0), (3.0, 4.0))
+    assert prompt.point_labels == (1, 0)
+
+
+def test_points_without_labels_are_on_the_object():
+    assert Prompt(points=[[1, 2], [3, 4]]).point_labels == (1, 1)
+
+
+def test_corners_of_a_box_come_in_any_order():
+    assert Prompt(box=[[9, 2], [1, 7]]).box == ((1.0, 2.0), (9.0, 7.0))
+
+
+def test_a_prompt_keeps_its_mask_when_the_caller_paints_on():
+    mask = painted()
+    prompt = Prompt(mask=mask)
+    mask[:] = False
+    assert prompt.mask.sum() == 40
+    with pytest.raises(ValueError, match="read-only"):
+        prompt.mask[0, 0] = True
+
+
+def test_prompts_that_say_the_same_are_equal_and_hash_alike():
+    one, two = (Prompt((1,), [[2, 3]], mask=painted(), object_id=4) for _ in range(2))
+    assert one == two
+    assert len({one, two}) == 1
+    assert one != replace(one, mask=painted(rows=slice(4, 9)))
+    assert one != "a prompt"
+
+
+def test_a_prompt_survives_pickling():
+    prompt = Prompt((1,), [[2, 3]], box=[[0, 0], [4, 4]], mask=painted())
+    assert pickle.loads(pickle.dumps(prompt)) == prompt
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({}, "empty"),
+        ({"points": [[1, np.nan]]}, "finite"),
+        ({"points": [[1, np.inf]]}, "finite"),
+        ({"points": [1, 2]}, r"\[\[r, c\]\]"),
+        ({"points": [[1, 2, 3]]}, r"\(N, 2\)"),
+        ({"points": [["a", "b"]]}, "numbers"),
+        ({"points": [[1, 2], [3]]}, "numbers"),
+        ({"points": [[1, 2]], "point_labels": [1, 0]}, "got 2 for 1"),
+        ({"points": [[1, 2]], "point_labels": [2]}, "1 .object. or 0"),
+        ({"point_labels": [1], "box": [[0, 0], [1, 1]]}, "got 1 for 0"),
+        ({"box": [[0, 0], [np.nan, 1]]}, "finite"),
+        ({"box": [0, 0, 1, 1]}, "two corners"),
+        ({"mask": np.zeros((4, 4), bool)}, "mask is empty"),
+        ({"mask": np.ones((4, 4), np.uint8)}, "boolean"),
+        ({"mask": np.ones((1, 4, 4), bool)}, "boolean"),
+        ({"points": [[1, 2]], "object_id": 0}, "at least 1"),
+        ({"points": [[1, 2]], "object_id": 1.5}, "integer"),
+        ({"points": [[1, 2]], "plane": 3}, "tuple"),
+        ({"points": [[1, 2]], "plane": (0.5,)}, "integers"),
+        ({"points": [[1, 2]], "plane": (-1,)}, "at least 0"),
+    ],
+)
+def test_a_prompt_that_makes_no_sense_is_refused(said, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Prompt(**said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"points": [[40, 3]]},
+        {"points": [[3, -0.6]]},
+        {"box": [[41, 0], [50, 9]]},
+        {"box": [[0, -9], [9, -1]]},
+        {"mask": painted((60, 40))},
+    ],
+)
+def test_a_prompt_outside_the_plane_is_refused(said):
+    with pytest.raises(ValueError, match="plane"):
+        check_inside(Prompt(**said), (40, 60))
+
+
+def test_a_box_may_reach_over_the_border_and_is_cut_there():
+    prompt = Prompt(box=[[-5, -5], [10, 100]])
+    check_inside(prompt, (40, 60))
+    boxes = to_model_frame([prompt], IDENTITY, low_res_stride=4, **CPU).boxes
+    assert boxes.tolist() == [[-0.5, -0.5, 59.5, 10.5]]
+
+
+def test_a_point_becomes_x_and_y():
+    coords = to_model_frame([Prompt(points=[[3, 7]])], IDENTITY, low_res_stride=4, **CPU).point_coords
+    assert coords.tolist() == [[[7.0, 3.0]]]
+
+
+def test_a_box_of_one_pixel_has_the_edges_of_that_pixel():
+    boxes = to_model_frame([Prompt(box=[[5, 7], [5, 7]])], IDENTITY, low_res_stride=4, **CPU).boxes
+    assert boxes.tolist() == [[6.5, 4.5, 7.5, 5.5]]
+
+
+def test_what_no_prompt_has_is_missing_in_the_model_frame():
+    inputs = to_model_frame([Prompt(points=[[3, 7]])], IDENTITY, low_res_stride=4, **CPU)
+    assert inputs.boxes is None
+    assert inputs.mask_input is None
+
+
+def test_given_logits_take_the_place_of_the_mask():
+    logits = np.full((16, 16), 3, np.float32)
+    prompts = [Prompt(mask=painted()), Prompt(mask=painted())]
+    inputs = to_model_frame(prompts, IDENTITY, low_res_stride=4, mask_input=[logits, None], **CPU)
+    assert inputs.mask_input.shape == (2, 1, 16, 16)
+    assert (inputs.mask_input[0] == 3).all()
+    assert (inputs.mask_input[1] != 3).any()
+
+
+@given(SIZES, GRIDS, st.floats(0, 1), st.floats(0, 1))
+def test_to_the_model_frame_and_back_is_the_identity(original_size, grid, down, across):
+    frame = Frame.for_plane(original_size, grid)
+    point = (down * (original_size[0] - 1), across * (original_size[1] - 1))
+    inputs = to_model_frame([Prompt(points=[point])], frame, low_res_stride=grid.low_res_stride, **CPU)
+    row_column = inputs.point_coords[0, 0].flip(-1).double().numpy()
+    back = (row_column + 0.5) / frame.scale - 0.5
+    np.testing.assert_allclose(back, point, atol=1e-3 / min(*frame.scale, 1))
+
+
+@given(SIZES, GRIDS)
+def test_the_box_of_the_whole_plane_is_the_whole_model_input(original_size, grid):
+    frame = Frame.for_plane(original_size, grid)
+    height, width = original_size
+    inputs = to_model_frame(
+        [Prompt(box=[[0, 0], [height - 1, width - 1]])], frame, low_res_stride=grid.low_res_stride, **CPU
+    )
+    expected = [-0.5, -0.5, frame.input_size[1] - 0.5, frame.input_size[0] - 0.5]
+    np.testing.assert_allclose(inputs.boxes[0], expected, rtol=1e-6)
+
+
+@given(SIZES, GRIDS)
+def test_the_mask_of_the_whole_plane_fills_the_input_and_leaves_the_padding_out(original_size, grid):
+    frame = Frame.for_plane(original_size, grid)
+    logits = mask_to_logits(np.ones(original_size, bool), frame, low_res_stride=grid.low_res_stride)
+    rows, columns = (side // grid.low_res_stride for side in frame.input_size)
+    assert logits.shape == tuple(side // grid.low_res_stride for side in frame.padded_size)
+    np.testing.assert_allclose(logits[:rows, :columns], 8, atol=1e-3)
+    np.testing.assert_allclose(logits[rows + 1 :], -8)
+    np.testing.assert_allclose(logits[:, columns + 1 :], -8)
+
+
+def test_a_cell_half_covered_is_undecided():
+    logits = mask_to_logits(painted(rows=slice(0, 4), columns=slice(0, 6)), IDENTITY, low_res_stride=4)
+    np.testing.assert_allclose(logits[0, :3], [8, 0, -8])
+
+
+def test_a_mask_comes_back_through_the_upscaling_of_the_logits():
+    """Both ways share one pixel convention: a shift of half a voxel would show at the border."""
+    grid = InputGrid(shortest=128, longest=128, multiple=32, stride=8, low_res_stride=2)
+    frame = Frame.for_plane((32, 32), grid)
+    mask = painted((32, 32), slice(5, 17), slice(9, 30))
+    logits = torch.as_tensor(mask_to_logits(mask, frame, low_res_stride=2))[None, None]
+    upscaled = torch.nn.functional.interpolate(logits, (32, 32), mode="bilinear", align_corners=False)
+    np.testing.assert_array_equal(upscaled[0, 0].numpy() > 0, mask)

@@ -1,0 +1,168 @@
+"""Masks become a label image: ids never merge, and what is already there stays unless told otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_sam.stack import Plane
+
+
+Overlap = Literal["keep", "replace"]
+
+LABELS_DTYPE = np.uint32
+
+
+def new_labels(shape: tuple[int, ...]) -> NDArray[np.uint32]:
+    """Empty labels; pages that are never written cost no memory where the system allocates lazily (Linux, macOS)."""
+    return np.zeros(shape, dtype=LABELS_DTYPE)
+
+
+def check_labels(labels: Any, shape: tuple[int, ...]) -> None:
+    """Refuse an array that labels cannot be written into.
+
+    Parameters
+    ----------
+    labels : array-like
+        numpy, zarr or anything that takes ``labels[plane] = array``.
+    shape : tuple of int
+        The spatial shape of the image.
+
+    Raises
+    ------
+    ValueError
+        If it is no array, not of integers, read-only, or of another shape.
+    """
+    dtype = getattr(labels, "dtype", None)
+    if dtype is None or not hasattr(labels, "__setitem__"):
+        msg = f"labels must be a numpy or zarr array of integers, got {type(labels).__name__}"
+        raise ValueError(msg)
+    if not np.issubdtype(dtype, np.integer):
+        msg = f"labels must be of an integer dtype, got {dtype}; convert with labels.astype('uint32')"
+        raise ValueError(msg)
+    if tuple(labels.shape) != shape:
+        msg = f"labels must have the image's spatial shape {shape}, got {tuple(labels.shape)}"
+        raise ValueError(msg)
+    flags = getattr(labels, "flags", None)
+    if (flags is not None and not flags.writeable) or getattr(labels, "read_only", False):
+        msg = "labels are read-only and are written in place; give a copy or open them for writing"
+        raise ValueError(msg)
+
+
+def check_ids(labels: Any, object_ids: Iterable[int]) -> None:
+    """Refuse object ids that the dtype of ``labels`` cannot hold."""
+    largest = np.iinfo(labels.dtype).max
+    for object_id in object_ids:
+        if object_id > largest:
+            msg = (
+                f"object_id {object_id} does not fit into labels of {labels.dtype} (at most {largest}); "
+                "give labels of a larger integer dtype"
+            )
+            raise ValueError(msg)
+
+
+def read_plane(labels: Any, plane: Plane) -> NDArray[np.integer[Any]]:
+    """One plane of the labels as an ``(h, w)`` array of its own."""
+    return np.array(labels[plane])
+
+
+def write_masks(
+    labels: Any, plane: Plane, masks: Mapping[int, NDArray[np.bool_]], *, overlap: Overlap = "keep"
+) -> NDArray[np.bool_]:
+    """Write the masks of one plane into ``labels``, in place.
+
+    Parameters
+    ----------
+    labels : array-like
+        Changed in place, only on ``plane`` and only if anything differs.
+    plane : tuple of int
+        Index of the plane.
+    masks : mapping of int to ndarray of bool
+        Object id to ``(h, w)``.
+    overlap : {"keep", "replace"}
+        As in `merge_masks`.
+
+    Returns
+    -------
+    ndarray of bool
+        ``(h, w)``, the voxels that changed.
+    """
+    current = read_plane(labels, plane)
+    merged = merge_masks(current, masks, overlap=overlap)
+    changed: NDArray[np.bool_] = merged != current
+    if changed.any():
+        labels[plane] = merged
+    return changed
+
+
+def merge_masks(
+    current: NDArray[np.integer[Any]], masks: Mapping[int, NDArray[np.bool_]], *, overlap: Overlap = "keep"
+) -> NDArray[np.integer[Any]]:
+    """Merge masks into a label plane; the earlier of two masks that claim a voxel gets it.
+
+    Each object's old voxels on the plane are replaced by its mask. No other voxel changes, except that ``"replace"``
+    lets a mask take voxels of objects that are not among ``masks``.
+
+    Parameters
+    ----------
+    current : ndarray of int
+        ``(h, w)``; not changed.
+    masks : mapping of int to ndarray of bool
+        Object id to ``(h, w)``.
+    overlap : {"keep", "replace"}
+        What happens to voxels of other objects under a mask.
+
+    Returns
+    -------
+    ndarray of int
+        A new plane.
+    """
+    merged = np.where(np.isin(current, list(masks)), 0, current).astype(current.dtype)
+    free = np.ones(current.shape, dtype=bool) if overlap == "replace" else merged == 0
+    for object_id, mask in masks.items():
+        merged[mask & free] = object_id
+        free &= ~mask
+    return merged
+
+
+def share_pixels(
+    masks: Mapping[int, NDArray[np.bool_]], logits: Callable[[int], NDArray[np.float32]]
+) -> dict[int, NDArray[np.bool_]]:
+    """Give each pixel that several masks claim to the one with the highest logit.
+
+    Parameters
+    ----------
+    masks : mapping of int to ndarray of bool
+        Object id to ``(h, w)``; not changed.
+    logits : callable
+        Object id to its logits ``(h, w)``; asked only for objects that compete, one at a time.
+
+    Returns
+    -------
+    dict
+        Object id to a mask ``(h, w)``; no two of them overlap, and together they cover what they covered before.
+    """
+    if not masks:
+        return {}
+    claims = np.zeros(next(iter(masks.values())).shape, dtype=np.int32)
+    for mask in masks.values():
+        claims += mask
+    contested = np.nonzero(claims > 1)
+    highest = np.full(len(contested[0]), -np.inf, dtype=np.float32)
+    winner = np.zeros(len(contested[0]), dtype=np.int64)
+    for object_id, mask in masks.items():
+        claimed = mask[contested]
+        if claimed.any():
+            values = np.where(claimed, logits(object_id)[contested], -np.inf)
+            winner[values > highest] = object_id
+            highest = np.maximum(highest, values)
+    shared = {object_id: mask.copy() for object_id, mask in masks.items()}
+    for object_id, mask in shared.items():
+        mask[contested] &= winner == object_id
+    return shared

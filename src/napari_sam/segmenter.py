@@ -1,0 +1,318 @@
+"""Image in, prompts in, labels out: the scripting API."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from napari_sam.cache import EmbeddingCache
+from napari_sam.checkpoints import load_sam
+from napari_sam.contrast import estimate_contrast
+from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, share_pixels, write_masks
+from napari_sam.model.sam import Sam
+from napari_sam.predictor import LowRes, MaskPrediction, predict, upscale
+from napari_sam.prompts import Prompt, check_inside, mask_to_logits
+from napari_sam.propagation import PlaneMask, propagate, settle
+from napari_sam.stack import open_stack
+from napari_sam.step import PlaneState, StepPrompt, StopRules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from napari_sam.contrast import Limits
+    from napari_sam.stack import Plane
+
+
+class Segmenter:
+    """Segment a stack with prompts, on one plane or through many.
+
+    Parameters
+    ----------
+    image : array-like
+        ``(y, x)``, ``(z, y, x)`` or with more leading axes; numpy, dask, zarr, h5py. Read plane by plane.
+    model : str, Path or Sam
+        A name that ``sam-stacks models`` lists, a checkpoint file, or a loaded model.
+    cache : str, Path or None
+        Folder where image embeddings are kept for the next time. None: in memory.
+    contrast : pair of float, sequence of pairs or None
+        Pixel values that become black and white, for all channels or for each. None: robust percentiles over the
+        whole stack.
+    channel_axis : int or None
+        Axis of the channels, if there is one; up to three are used.
+    rgb : bool
+        Whether the last axis holds red, green and blue.
+    labels : array-like or None
+        Integers of the image's spatial shape, e.g. numpy or zarr, written in place. None: new ones.
+    device : str, torch.device or None
+        Where the model runs. None: where `load_sam` puts it, or where a loaded model is.
+
+    Raises
+    ------
+    ValueError
+        If image, contrast or labels are not as described.
+    OSError
+        If the cache folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        image: Any,
+        model: str | Path | Sam = "nano",
+        *,
+        cache: str | Path | None = None,
+        contrast: Limits | None = None,
+        channel_axis: int | None = None,
+        rgb: bool = False,
+        labels: Any = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb)
+        if labels is not None:
+            check_labels(labels, self._stack.spatial_shape)
+        self._labels = new_labels(self._stack.spatial_shape) if labels is None else labels
+        if isinstance(model, Sam):
+            self._sam = model if device is None else model.to(device)
+        else:
+            self._sam = load_sam(model, device=device)
+        self._cache = EmbeddingCache.open(
+            None if cache is None else Path(cache),
+            sam=self._sam,
+            stack=self._stack,
+            contrast=estimate_contrast(self._stack, contrast),
+        )
+
+    @property
+    def labels(self) -> Any:
+        """What `segment` and `propagate` write: the array given, or a new numpy one of the image's spatial shape."""
+        return self._labels
+
+    @property
+    def cache(self) -> EmbeddingCache:
+        """Embeddings of the image, which know the stack, the contrast and the model too."""
+        return self._cache
+
+    def embed(self, planes: Sequence[Plane] | None = None) -> Iterator[Plane]:
+        """Encode the planes that the cache lacks; not needed before the other methods, but they are fast after it.
+
+        Parameters
+        ----------
+        planes : sequence of tuple of int, optional
+            None: every plane of the stack.
+
+        Returns
+        -------
+        iterator of tuple of int
+            Each plane that had to be encoded, as soon as it is safely in the cache. Nothing is done until it is
+            iterated, and it may be closed at any time.
+
+        Raises
+        ------
+        ValueError
+            At once, if there is no such plane.
+        """
+        return self._cache.embed(planes)
+
+    def predict(
+        self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: LowRes | None = None
+    ) -> MaskPrediction:
+        """Decode one prompt; nothing is written or remembered.
+
+        Parameters
+        ----------
+        prompt : Prompt
+            Where the object is.
+        multimask_output : bool or None
+            Three masks or one. None: three for a lone point, which is ambiguous, else one.
+        mask_input : ndarray of float32, optional
+            One of the ``low_res_logits`` of an earlier prediction, to refine it with more clicks.
+
+        Returns
+        -------
+        MaskPrediction
+            Best mask first.
+
+        Raises
+        ------
+        ValueError
+            If the prompt does not fit the image, or ``mask_input`` the plane.
+        """
+        self._check(prompt)
+        embedding = self._cache.get_or_encode(prompt.plane)
+        return predict(self._sam, embedding, [prompt], multimask_output=multimask_output, mask_input=[mask_input])[0]
+
+    def segment(self, prompts: Iterable[Prompt], *, overlap: Overlap = "keep") -> Any:
+        """Decode each prompt on its plane and write the best masks into the labels.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt
+            At most one for each object and plane.
+        overlap : {"keep", "replace"}
+            What happens to voxels of other objects under a mask. Among the prompts of one plane the higher logit wins.
+
+        Returns
+        -------
+        array-like
+            The labels.
+
+        Raises
+        ------
+        ValueError
+            If a prompt does not fit the image or the labels; then nothing was written.
+        """
+        if overlap not in get_args(Overlap):
+            msg = f"overlap must be one of {get_args(Overlap)}, got {overlap!r}"
+            raise ValueError(msg)
+        prompts = self._checked_for_writing(prompts)
+        for plane, here in _by_plane(prompts).items():
+            write_masks(self._labels, plane, self._masks(plane, here), overlap=overlap)
+        return self._labels
+
+    def propagate(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        axis: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
+        rules: StopRules | None = None,
+        step: StepPrompt | None = None,
+    ) -> Iterator[PlaneMask]:
+        """Carry the prompted objects through the stack and write them into the labels plane by plane.
+
+        Every prompted plane is an anchor: its mask stays as it is, and walks start from it to both sides. A prompt
+        that is nothing but a mask is taken as it is. Voxels of other objects are never changed.
+
+        Parameters
+        ----------
+        prompts : iterable of Prompt
+            At most one for each object and plane; an object may be prompted on several planes.
+        axis : int
+            The leading axis to walk along; in a ``(t, z, y, x)`` stack 0 walks through time and 1 through depth.
+        start, stop : int or None
+            Range of planes along the axis, half-open. None: to the ends of the stack.
+        rules : StopRules, optional
+            When an object has ended.
+        step : StepPrompt, optional
+            What a mask tells the next plane.
+
+        Returns
+        -------
+        iterator of PlaneMask
+            First the prompted planes, then plane by plane; each is in the labels when it comes. The last one of a
+            walk has a reason. Nothing is done until it is iterated, and it may be closed at any time.
+
+        Raises
+        ------
+        ValueError
+            At once, if a prompt does not fit the image, the range or the labels.
+        """
+        prompts = self._checked_for_writing(prompts)
+        start, stop = self._range(axis, start, stop)
+        for prompt in prompts:
+            if not start <= prompt.plane[axis] < stop:
+                msg = f"prompts must lie between start {start} and stop {stop} on axis {axis}, got {prompt.plane}"
+                raise ValueError(msg)
+        return self._propagate(prompts, axis, range(start, stop), rules, step)
+
+    def _propagate(
+        self,
+        prompts: Sequence[Prompt],
+        axis: int,
+        positions: range,
+        rules: StopRules | None,
+        step: StepPrompt | None,
+    ) -> Iterator[PlaneMask]:
+        found = propagate(
+            [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)],
+            axis=axis,
+            start=positions.start,
+            stop=positions.stop,
+            get_embedding=self._cache.get_or_encode,
+            get_labels=partial(read_plane, self._labels),
+            predict=partial(predict, self._sam),
+            upscale=partial(upscale, self._sam),
+            rules=rules,
+            step=step,
+        )
+        for plane_masks in found:
+            masks = {each.object_id: each.mask for each in plane_masks}
+            write_masks(self._labels, plane_masks[0].plane, masks)
+            yield from plane_masks
+
+    def _masks(self, plane: Plane, prompts: Sequence[Prompt]) -> dict[int, NDArray[np.bool_]]:
+        """Best masks of one plane, without overlap."""
+        states = {state.object_id: state for state in self._decode(plane, prompts)}
+        return share_pixels(
+            {object_id: state.mask for object_id, state in states.items()},
+            lambda object_id: upscale(self._sam, states[object_id].low_res_logits, states[object_id].frame),
+        )
+
+    def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
+        """Where walks start on one plane: painted masks as they are, other prompts decoded."""
+        painted = [prompt for prompt in prompts if prompt.mask is not None and prompt.box is None and not prompt.points]
+        states = self._decode(plane, [prompt for prompt in prompts if prompt not in painted])
+        states += [self._painted(prompt) for prompt in painted]
+        return settle(states, read_plane(self._labels, plane), partial(upscale, self._sam))
+
+    def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
+        if not prompts:
+            return []
+        embedding = self._cache.get_or_encode(plane)
+        predictions = predict(self._sam, embedding, prompts)
+        return [
+            PlaneState.decoded(prompt.object_id, plane, prediction, embedding.frame)
+            for prompt, prediction in zip(prompts, predictions, strict=True)
+        ]
+
+    def _painted(self, prompt: Prompt) -> PlaneState:
+        mask, frame = np.asarray(prompt.mask), self._cache.frame
+        logits = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
+        return PlaneState(prompt.object_id, prompt.plane, mask, 1.0, logits, frame)
+
+    def _check(self, prompt: Prompt) -> None:
+        self._stack.check_plane(prompt.plane)
+        check_inside(prompt, self._stack.plane_shape)
+
+    def _checked_for_writing(self, prompts: Iterable[Prompt]) -> tuple[Prompt, ...]:
+        prompts = tuple(prompts)
+        for prompt in prompts:
+            self._check(prompt)
+        check_ids(self._labels, (prompt.object_id for prompt in prompts))
+        for (plane, object_id), count in Counter((p.plane, p.object_id) for p in prompts).items():
+            if count > 1:
+                msg = (
+                    f"{count} prompts name object {object_id} on plane {plane}, expected one; "
+                    "join their points, or give different objects different object_id"
+                )
+                raise ValueError(msg)
+        return prompts
+
+    def _range(self, axis: int, start: int | None, stop: int | None) -> tuple[int, int]:
+        leading = self._stack.stack_shape
+        if not 0 <= axis < len(leading):
+            msg = (
+                f"axis must be one of the {len(leading)} leading axes of the image, counted from 0, got {axis}; "
+                "a single plane has none: use segment"
+            )
+            raise ValueError(msg)
+        first = 0 if start is None else start
+        last = leading[axis] if stop is None else stop
+        if not 0 <= first < last <= leading[axis]:
+            msg = f"expected 0 <= start < stop <= {leading[axis]} on axis {axis}, got start {start} and stop {stop}"
+            raise ValueError(msg)
+        return first, last
+
+
+def _by_plane(prompts: Sequence[Prompt]) -> dict[Plane, list[Prompt]]:
+    planes: dict[Plane, list[Prompt]] = defaultdict(list)
+    for prompt in prompts:
+        planes[prompt.plane].append(prompt)
+    return planes

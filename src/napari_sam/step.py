@@ -1,0 +1,182 @@
+"""One step of a walk: what the mask of a plane tells the next plane, and when the walk must end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_sam.prompts import Prompt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.image import Frame
+    from napari_sam.predictor import LowRes, MaskPrediction
+    from napari_sam.stack import Plane
+
+Reason = Literal["range", "anchor", "empty", "border", "area", "overlap", "predicted_iou", "taken"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneState:
+    """One object on one plane, as a walk carries it to the next.
+
+    Attributes
+    ----------
+    object_id : int
+        Its label.
+    plane : tuple of int
+        Where it is.
+    mask : ndarray of bool
+        ``(h, w)``.
+    score : float
+        Predicted IoU; 1 for a mask that the user gave.
+    low_res_logits : ndarray of float32
+        The dense prompt for the next plane.
+    frame : Frame
+        Geometry of the plane and of the logits.
+    """
+
+    object_id: int
+    plane: Plane
+    mask: NDArray[np.bool_]
+    score: float
+    low_res_logits: LowRes
+    frame: Frame
+
+    @classmethod
+    def decoded(cls, object_id: int, plane: Plane, prediction: MaskPrediction, frame: Frame) -> PlaneState:
+        """Take the best mask of a prediction."""
+        score = float(prediction.iou_predictions[0])
+        return cls(object_id, plane, prediction.masks[0], score, prediction.low_res_logits[0], frame)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPrompt:
+    """Which parts of an object's mask are sent to the next plane.
+
+    The official models have hardly seen a mask without points or box, so by default all three travel together.
+
+    Attributes
+    ----------
+    mask : bool
+        Send the low-res logits as the dense prompt.
+    box : bool
+        Send the box of the mask.
+    margin : float
+        Share of the box's sides by which it is widened on each side; negative narrows it.
+    points : int
+        How many interior points to send, the deepest first.
+    """
+
+    mask: bool = True
+    box: bool = True
+    margin: float = 0.1
+    points: int = 1
+
+    def __post_init__(self) -> None:
+        if not (self.mask or self.box or self.points > 0):
+            msg = "a step must send something: expected mask=True, box=True or points of at least 1"
+            raise ValueError(msg)
+
+    def prompt(self, state: PlaneState) -> Prompt:
+        """Make the prompt for the plane after that of ``state``, whose mask must not be empty."""
+        return Prompt(
+            state.plane,
+            interior_points(state.mask, self.points),
+            box=widened_box(state.mask, self.margin) if self.box else None,
+            mask=state.mask if self.mask else None,
+            object_id=state.object_id,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRules:
+    """When an object is believed to have ended; the first rule that applies, from top to bottom, names the reason.
+
+    Attributes
+    ----------
+    min_area : int
+        Fewer pixels are ``"empty"``; ``"border"`` if the object touched the image border on the plane before.
+    min_predicted_iou : float
+        A lower predicted IoU is ``"predicted_iou"``.
+    max_iou_drop : float
+        So is a predicted IoU lower than on the plane before by more than this.
+    max_area_ratio : float
+        Growing or shrinking by more than this factor is ``"area"``; shrinking at the image border is ``"border"``.
+    min_overlap : float
+        A lower IoU with the mask of the plane before is ``"overlap"``.
+    """
+
+    min_area: int = 1
+    min_predicted_iou: float = 0.4
+    max_iou_drop: float = 0.5
+    max_area_ratio: float = 3.0
+    min_overlap: float = 0.2
+
+    def reason(self, before: PlaneState, after: PlaneState) -> Reason | None:
+        """Why the object that was ``before`` is not believed in ``after``; None if it is."""
+        old, new = int(before.mask.sum()), int(after.mask.sum())
+        shared = int((before.mask & after.mask).sum())
+        if new < max(self.min_area, 1):
+            return "border" if _touches_border(before.mask) else "empty"
+        if after.score < max(self.min_predicted_iou, before.score - self.max_iou_drop):
+            return "predicted_iou"
+        if new * self.max_area_ratio < old:
+            return "border" if _touches_border(before.mask) else "area"
+        if new > old * self.max_area_ratio:
+            return "area"
+        if shared < self.min_overlap * (old + new - shared):
+            return "overlap"
+        return None
+
+
+def interior_points(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int]]:
+    """Find points deep inside a mask.
+
+    Each is the pixel farthest from the outside that is not in the discs around the points before it; so several
+    components, or the lobes of one, get a point each.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        ``(h, w)``.
+    count : int
+        At most this many.
+
+    Returns
+    -------
+    list of (int, int)
+        (row, column), the deepest first; fewer than ``count`` if the discs cover the mask.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    if count < 1 or not mask.any():
+        return []
+    top, left, bottom, right = _extent(mask)
+    depth = distance_transform_edt(np.pad(mask[top : bottom + 1, left : right + 1], 1))
+    rows, columns = np.ogrid[: depth.shape[0], : depth.shape[1]]
+    points: list[tuple[int, int]] = []
+    while len(points) < count and depth.any():
+        row, column = (int(i) for i in np.unravel_index(depth.argmax(), depth.shape))
+        points.append((top + row - 1, left + column - 1))
+        depth[(rows - row) ** 2 + (columns - column) ** 2 <= depth[row, column] ** 2] = 0
+    return points
+
+
+def widened_box(mask: NDArray[np.bool_], margin: float) -> list[list[float]]:
+    """Box of a mask as in `Prompt`, each side moved outwards by ``margin`` times the height or the width."""
+    top, left, bottom, right = _extent(mask)
+    rows, columns = margin * (bottom - top + 1), margin * (right - left + 1)
+    return [[top - rows, left - columns], [bottom + rows, right + columns]]
+
+
+def _extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
+
+
+def _touches_border(mask: NDArray[np.bool_]) -> bool:
+    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())

@@ -1,0 +1,264 @@
+"""Walks through a made-up world in which the model sees the truth, so that only the walk can be wrong."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sam.image import Frame
+from napari_sam.labels import write_masks
+from napari_sam.predictor import MaskPrediction
+from napari_sam.propagation import propagate
+from napari_sam.step import PlaneState, StepPrompt, StopRules
+
+SIDE = 16
+FRAME = Frame((SIDE, SIDE), (SIDE, SIDE), (SIDE, SIDE))
+ANYTHING_GOES = StopRules(min_predicted_iou=0, max_iou_drop=1, max_area_ratio=np.inf, min_overlap=0)
+
+
+def as_logits(mask):
+    return np.where(mask, 8, -8).astype(np.float32)
+
+
+def anchor(truth, plane, object_id):
+    mask = truth[plane] == object_id
+    return PlaneState(object_id, plane, mask, 0.9, as_logits(mask), FRAME)
+
+
+class World:
+    """Truth, labels and a model that segments what lies under the first point of a prompt."""
+
+    def __init__(self, truth):
+        self.truth = truth
+        self.labels = np.zeros_like(truth)
+        self.encoded = []
+        self.batches = []
+
+    def get_embedding(self, plane):
+        self.encoded.append(plane)
+        return SimpleNamespace(plane=plane, frame=FRAME)
+
+    def predict(self, embedding, prompts, *, multimask_output, mask_input):
+        self.batches.append((embedding.plane, len(prompts)))
+        return tuple(self.see(embedding.plane, prompt) for prompt in prompts)
+
+    def see(self, plane, prompt):
+        row, column = (int(x) for x in prompt.points[0])
+        under = self.truth[plane][row, column]
+        mask = (self.truth[plane] == under) & (under != 0)
+        iou = np.array([0.9 if under else 0.1], np.float32)
+        return MaskPrediction(mask[None], iou, as_logits(mask)[None])
+
+    def walk(self, anchors, *, axis=0, start=0, stop=None, **options):
+        for plane_masks in propagate(
+            anchors,
+            axis=axis,
+            start=start,
+            stop=self.truth.shape[axis] if stop is None else stop,
+            get_embedding=self.get_embedding,
+            get_labels=self.labels.__getitem__,
+            predict=self.predict,
+            upscale=lambda logits, frame: logits,
+            **options,
+        ):
+            masks = {each.object_id: each.mask for each in plane_masks}
+            write_masks(self.labels, plane_masks[0].plane, masks)
+            yield from plane_masks
+
+
+class Noise(World):
+    """A model that sees something else for every object on every plane, but always the same."""
+
+    def see(self, plane, prompt):
+        rng = np.random.default_rng([*plane, prompt.object_id])
+        logits = rng.normal(size=(1, SIDE, SIDE)).astype(np.float32)
+        return MaskPrediction(logits > 0, np.array([0.9], np.float32), logits)
+
+
+def tubes(planes=8, ends=(0, 8)):
+    """Object 1 runs through the planes from ``ends[0]`` to ``ends[1]``, object 2 beside it through all."""
+    truth = np.zeros((planes, SIDE, SIDE), np.uint8)
+    truth[ends[0] : ends[1], 4:9, 3:8] = 1
+    truth[:, 4:9, 8:13] = 2
+    return truth
+
+
+def story(walked):
+    return [(each.plane[0], each.reason) for each in walked]
+
+
+def test_an_object_arrives_on_every_plane():
+    world = World(tubes())
+    list(world.walk([anchor(world.truth, (3,), 1)]))
+    np.testing.assert_array_equal(world.labels, np.where(world.truth == 1, 1, 0))
+
+
+def test_the_seed_comes_first_then_plane_by_plane_up_and_down():
+    world = World(tubes(5))
+    walked = world.walk([anchor(world.truth, (2,), 1)])
+    assert story(walked) == [(2, None), (3, None), (4, "range"), (1, None), (0, "range")]
+
+
+def test_a_walk_ends_where_the_object_ends_and_says_why():
+    world = World(tubes(8, ends=(2, 5)))
+    walked = list(world.walk([anchor(world.truth, (3,), 1)]))
+    assert story(walked) == [(3, None), (4, None), (5, "empty"), (2, None), (1, "empty")]
+    assert not walked[2].mask.any()
+
+
+def test_a_walk_keeps_to_its_range_and_encodes_nothing_else():
+    world = World(tubes())
+    walked = world.walk([anchor(world.truth, (3,), 1)], start=2, stop=5)
+    assert story(walked) == [(3, None), (4, "range"), (2, "range")]
+    assert world.encoded == [(4,), (2,)]
+
+
+def test_a_blank_plane_ends_a_walk_without_an_error():
+    world = World(tubes())
+    world.truth[5] = 0
+    assert story(world.walk([anchor(world.truth, (4,), 1)], stop=8, start=4)) == [(4, None), (5, "empty")]
+
+
+def test_an_object_that_leaves_the_image_ends_at_the_border():
+    truth = np.zeros((4, SIDE, SIDE), np.uint8)
+    truth[:2, :5, 3:8] = 1
+    world = World(truth)
+    assert story(world.walk([anchor(truth, (0,), 1)])) == [(0, None), (1, None), (2, "border")]
+
+
+def test_a_seed_without_pixels_does_not_walk():
+    world = World(tubes())
+    walked = world.walk([anchor(world.truth, (3,), 9)])
+    assert story(walked) == [(3, "taken")]
+
+
+def test_all_objects_of_a_plane_are_decoded_in_one_batch():
+    world = World(tubes(4))
+    list(world.walk([anchor(world.truth, (0,), 1), anchor(world.truth, (0,), 2)]))
+    assert world.batches == [((1,), 2), ((2,), 2), ((3,), 2)]
+
+
+def test_a_voxel_of_another_object_is_never_claimed():
+    world = World(tubes())
+    world.labels[5, 4:6, 3:8] = 7
+    before = world.labels.copy()
+    walked = list(world.walk([anchor(world.truth, (3,), 1)]))
+    np.testing.assert_array_equal(world.labels == 7, before == 7)
+    assert all((world.labels[each.plane] == 1)[each.mask].all() for each in walked)
+
+
+def test_an_object_eaten_by_another_one_is_reported():
+    world = World(tubes())
+    world.labels[5][world.truth[5] == 1] = 7
+    assert story(world.walk([anchor(world.truth, (3,), 1)], start=3))[-1] == (5, "taken")
+
+
+def test_an_anchor_is_never_overwritten_and_walks_meet_it():
+    world = World(tubes())
+    painted = np.zeros((SIDE, SIDE), bool)
+    painted[5:8, 4:7] = True
+    hand = PlaneState(1, (5,), painted, 1.0, as_logits(painted), FRAME)
+    walked = story(world.walk([anchor(world.truth, (2,), 1), hand]))
+    np.testing.assert_array_equal(world.labels[5] == 1, painted)
+    assert walked == [(2, None), (5, None), (6, None), (7, "range"), (4, None), (3, "anchor"), (1, None), (0, "range")]
+
+
+def test_between_two_anchors_the_nearer_one_weighs_more():
+    """Seen from below the object is wide, seen from above narrow: the border is where the weights are equal."""
+    wide, narrow = np.zeros((2, SIDE, SIDE), bool)
+    wide[4:9, 3:13] = narrow[4:9, 3:8] = True
+    states = [PlaneState(1, (z,), m, 0.9, as_logits(m), FRAME) for z, m in ((0, wide), (5, narrow))]
+
+    class Remembering(World):
+        def predict(self, embedding, prompts, *, multimask_output, mask_input):
+            logits = mask_input[0][None]
+            return (MaskPrediction(logits > 0, np.array([0.9], np.float32), logits),)
+
+    world = Remembering(np.zeros((6, SIDE, SIDE), np.uint8))
+    list(world.walk(states))
+    assert world.labels.sum((1, 2)).tolist() == [50, 50, 50, 25, 25, 25]
+
+
+def test_where_an_object_is_absent_between_two_anchors_both_walks_end():
+    truth = tubes(8, ends=(0, 5))
+    truth[7, 4:9, 3:8] = 1
+    walked = story(World(truth).walk([anchor(truth, (2,), 1), anchor(truth, (7,), 1)], start=2))
+    assert walked == [(2, None), (7, None), (6, "empty"), (5, "empty"), (4, None), (3, "anchor")]
+
+
+def test_a_walk_keeps_the_other_axes_fixed():
+    truth = np.stack([tubes(4), np.zeros_like(tubes(4)), tubes(4)])  # (t, z, y, x)
+    world = World(truth)
+    along_z = [each.plane for each in world.walk([anchor(truth, (2, 1), 1)], axis=1)]
+    assert along_z == [(2, 1), (2, 2), (2, 3), (2, 0)]
+    along_t = [(each.plane, each.reason) for each in world.walk([anchor(truth, (2, 1), 2)], axis=0)]
+    assert along_t == [((2, 1), None), ((1, 1), "empty")]
+
+
+def test_objects_with_different_fixed_axes_walk_on_their_own():
+    truth = np.stack([tubes(4), tubes(4)])
+    world = World(truth)
+    list(world.walk([anchor(truth, (0, 1), 1), anchor(truth, (1, 3), 1)], axis=1))
+    np.testing.assert_array_equal(world.labels, np.where(truth == 1, 1, 0))
+
+
+def test_closing_a_walk_stops_the_work():
+    world = World(tubes())
+    walk = world.walk([anchor(world.truth, (3,), 1)])
+    next(walk), next(walk)
+    walk.close()
+    assert world.encoded == [(4,)]
+
+
+@pytest.mark.parametrize("step", [StepPrompt(box=False), StepPrompt(mask=False), StepPrompt(mask=False, points=3)])
+def test_the_policy_decides_what_is_sent(step):
+    world = World(tubes())
+    sent = []
+    world.see = lambda plane, prompt: sent.append(prompt) or World.see(world, plane, prompt)
+    list(world.walk([anchor(world.truth, (3,), 1)], step=step))
+    assert {prompt.box is not None for prompt in sent} == {step.box}
+    assert {prompt.mask is not None for prompt in sent} == {step.mask}
+    assert {len(prompt.points) <= step.points for prompt in sent} == {True}
+
+
+STARTS = st.sets(st.tuples(st.integers(0, 5), st.integers(1, 4)), min_size=1, max_size=6)
+
+
+def noisy_anchors(starts):
+    """Anchors at (position, object id) that do not overlap on a plane: each object has its quarter."""
+    for position, object_id in starts:
+        mask = np.zeros((SIDE, SIDE), bool)
+        mask[4 * object_id - 4 : 4 * object_id, 2:14] = True
+        yield PlaneState(object_id, (position,), mask, 0.9, as_logits(mask), FRAME)
+
+
+@given(STARTS, st.integers(0, 99))
+def test_ids_never_merge_and_anchors_and_foreign_voxels_stay(starts, seed):
+    world = Noise(np.zeros((6, SIDE, SIDE), np.uint8))
+    world.labels[np.random.default_rng(seed).random(world.labels.shape) < 0.2] = 9
+    anchors = list(noisy_anchors(starts))
+    for each in anchors:
+        world.labels[each.plane][each.mask] = 0
+    foreign = world.labels == 9
+    walked = list(world.walk(anchors, rules=ANYTHING_GOES))
+    np.testing.assert_array_equal(world.labels == 9, foreign)
+    for each in (*walked, *anchors):
+        np.testing.assert_array_equal(world.labels[each.plane] == each.object_id, each.mask)
+
+
+@given(STARTS)
+def test_no_plane_of_an_object_comes_twice(starts):
+    world = Noise(np.zeros((6, SIDE, SIDE), np.uint8))
+    visited = [(each.plane, each.object_id) for each in world.walk(list(noisy_anchors(starts)), rules=ANYTHING_GOES)]
+    assert len(visited) == len(set(visited))
+
+
+@given(st.integers(0, 7), st.integers(0, 3), st.integers(5, 8))
+def test_reversed_propagation_covers_the_same_planes(seed_plane, first, last):
+    truth = tubes(8, ends=(min(first, seed_plane), max(last, seed_plane + 1)))
+    world, mirrored = World(truth), World(truth[::-1])
+    list(world.walk([anchor(truth, (seed_plane,), i) for i in (1, 2)]))
+    list(mirrored.walk([anchor(truth[::-1], (7 - seed_plane,), i) for i in (1, 2)]))
+    np.testing.assert_array_equal(world.labels, mirrored.labels[::-1])

@@ -1,0 +1,51 @@
+"""What `napari_sam` offers, and what looking at it costs."""
+
+import inspect
+import subprocess
+import sys
+
+import napari_sam
+from napari_sam import Prompt, Segmenter, load_sam
+
+HEAVY = ("torch", "numpy", "scipy", "skimage", "zarr", "napari")
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+
+
+def parameters(function):
+    return [
+        p.name if p.kind != p.KEYWORD_ONLY else f"{p.name}=" for p in inspect.signature(function).parameters.values()
+    ]
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    loaded = run("import sys, napari_sam; print(*sys.modules)")
+    assert not set(HEAVY) & set(loaded)
+
+
+def test_importing_the_package_takes_less_than_50_ms():
+    code = "import time; t = time.process_time(); import napari_sam; print(time.process_time() - t)"
+    assert min(float(run(code)[0]) for _ in range(3)) < 0.05
+
+
+def test_a_prompt_is_made_without_torch():
+    loaded = run("import sys, napari_sam; napari_sam.Prompt(points=[[1, 2]]); print(*sys.modules)")
+    assert "torch" not in loaded
+
+
+def test_every_public_name_can_be_had():
+    assert all(getattr(napari_sam, name) is not None for name in napari_sam.__all__)
+    assert {"Prompt", "Segmenter", "load_sam", "MaskPrediction", "PlaneMask"} <= set(napari_sam.__all__)
+
+
+def test_signatures_are_as_documented():
+    assert parameters(load_sam) == ["name_or_path", "device=", "dtype="]
+    assert parameters(Prompt)[:2] == ["plane", "points"]
+    constructor = ["image", "model", "cache=", "contrast=", "channel_axis=", "rgb=", "labels=", "device="]
+    assert parameters(Segmenter) == constructor
+    assert parameters(Segmenter.embed) == ["self", "planes"]
+    assert parameters(Segmenter.predict)[:3] == ["self", "prompt", "multimask_output="]
+    assert parameters(Segmenter.segment)[:2] == ["self", "prompts"]
+    assert parameters(Segmenter.propagate)[:5] == ["self", "prompts", "axis=", "start=", "stop="]

@@ -1,0 +1,201 @@
+"""The scripting API with a tiny model: what goes in, what comes out, and what is left alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zarr
+
+from napari_sam import PlaneMask, Prompt, Segmenter, StepPrompt, StopRules
+from napari_sam.predictor import MaskPrediction
+
+SHAPE = (4, 40, 48)
+ANYTHING_GOES = StopRules(min_predicted_iou=-100, max_iou_drop=1000, max_area_ratio=np.inf, min_overlap=0)
+CLICK = Prompt((1,), [[10, 12]])
+SQUARE = np.zeros(SHAPE[1:], bool)
+SQUARE[10:20, 12:30] = True
+PAINTED = Prompt((1,), mask=SQUARE, object_id=3)
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 4000, SHAPE, np.uint16)
+
+
+@pytest.fixture
+def segmenter(image, tiny_sam):
+    return Segmenter(image, tiny_sam)
+
+
+def copying(monkeypatch):
+    """Replace the decoder: every prompt with a mask gets it back, every other one the square."""
+
+    def predict(sam, embedding, prompts, **options):
+        def answer(prompt):
+            mask = SQUARE if prompt.mask is None else prompt.mask
+            logits = np.where(mask[::4, ::4], 8, -8).astype(np.float32)
+            return MaskPrediction(mask[None], np.array([0.9], np.float32), np.pad(logits, ((0, 6), (0, 4)))[None])
+
+        return tuple(answer(prompt) for prompt in prompts)
+
+    monkeypatch.setattr("napari_sam.segmenter.predict", predict)
+
+
+def test_labels_have_the_spatial_shape_of_the_image(image, tiny_sam):
+    assert Segmenter(image, tiny_sam).labels.shape == SHAPE
+    assert Segmenter(np.stack([image] * 2), tiny_sam, channel_axis=0).labels.shape == SHAPE
+    assert Segmenter(np.stack([image] * 3, -1), tiny_sam, rgb=True).labels.shape == SHAPE
+    assert Segmenter(image[0], tiny_sam).labels.shape == SHAPE[1:]
+
+
+def test_a_prediction_writes_nothing(segmenter):
+    prediction = segmenter.predict(CLICK)
+    assert prediction.masks.shape == (3, *SHAPE[1:])
+    assert not segmenter.labels.any()
+
+
+def test_a_prediction_can_be_refined_with_its_logits(segmenter):
+    first = segmenter.predict(CLICK)
+    refined = segmenter.predict(CLICK, multimask_output=False, mask_input=first.low_res_logits[0])
+    again = segmenter.predict(CLICK, multimask_output=False)
+    assert refined.masks.shape == (1, *SHAPE[1:])
+    assert (refined.low_res_logits != again.low_res_logits).any()
+
+
+def test_embedding_yields_the_planes_that_were_missing(segmenter):
+    segmenter.predict(CLICK)
+    assert list(segmenter.embed([(1,), (2,)])) == [(2,)]
+    assert list(segmenter.embed()) == [(0,), (3,)]
+
+
+def test_a_segmented_object_is_the_best_mask_on_its_plane(segmenter):
+    mask = segmenter.predict(CLICK).masks[0]
+    labels = segmenter.segment([replace(CLICK, object_id=5)])
+    assert labels is segmenter.labels
+    np.testing.assert_array_equal(labels[1] == 5, mask)
+    assert not labels[[0, 2, 3]].any()
+
+
+def test_segmenting_again_replaces_the_object_and_nothing_else(segmenter, monkeypatch):
+    copying(monkeypatch)
+    segmenter.labels[1, 15:25, 20:40] = 9
+    before = segmenter.labels == 9
+    segmenter.segment([PAINTED])
+    segmenter.segment([replace(PAINTED, mask=np.roll(SQUARE, 3, axis=0))])
+    np.testing.assert_array_equal(segmenter.labels == 9, before)
+    np.testing.assert_array_equal(segmenter.labels[1] == 3, np.roll(SQUARE, 3, axis=0) & ~before[1])
+
+
+def test_replacing_other_objects_has_to_be_asked_for(segmenter, monkeypatch):
+    copying(monkeypatch)
+    segmenter.labels[1, 15:25, 20:40] = 9
+    segmenter.segment([PAINTED], overlap="replace")
+    np.testing.assert_array_equal(segmenter.labels[1] == 3, SQUARE)
+    with pytest.raises(ValueError, match="overlap"):
+        segmenter.segment([PAINTED], overlap="merge")
+
+
+@pytest.mark.parametrize("make", [np.zeros, zarr.zeros], ids=["numpy", "zarr"])
+def test_labels_of_the_caller_are_written_in_place(image, tiny_sam, make):
+    labels = make(shape=SHAPE, dtype="uint8")
+    segmenter = Segmenter(image, tiny_sam, labels=labels)
+    assert segmenter.segment([CLICK]) is labels
+    assert labels[1].any()
+
+
+def test_propagation_carries_an_object_through_the_stack(segmenter, monkeypatch):
+    copying(monkeypatch)
+    walked = list(segmenter.propagate([replace(CLICK, object_id=2)]))
+    assert [(each.plane, each.reason) for each in walked] == [
+        ((1,), None),
+        ((2,), None),
+        ((3,), "range"),
+        ((0,), "range"),
+    ]
+    np.testing.assert_array_equal(segmenter.labels, np.broadcast_to(2 * SQUARE, SHAPE))
+
+
+def test_each_plane_is_in_the_labels_when_it_comes(segmenter):
+    for each in segmenter.propagate([CLICK, PAINTED], rules=ANYTHING_GOES):
+        assert isinstance(each, PlaneMask)
+        np.testing.assert_array_equal(segmenter.labels[each.plane] == each.object_id, each.mask)
+
+
+def test_a_painted_mask_is_taken_as_it_is(segmenter):
+    seed = next(segmenter.propagate([PAINTED]))
+    np.testing.assert_array_equal(seed.mask, SQUARE)
+    assert seed.score == 1
+
+
+def test_every_policy_of_a_step_runs_on_the_real_decoder(segmenter):
+    for step in (StepPrompt(), StepPrompt(mask=False, points=3), StepPrompt(box=False, points=0)):
+        walked = list(segmenter.propagate([PAINTED], rules=ANYTHING_GOES, step=step))
+        assert walked[0].plane == (1,)
+        assert len(walked) > 1
+
+
+def test_a_painted_plane_is_not_encoded(segmenter):
+    next(segmenter.propagate([PAINTED]))
+    assert (1,) in list(segmenter.embed())
+
+
+def test_prompts_may_come_from_a_generator(segmenter):
+    assert segmenter.segment(prompt for prompt in [CLICK]).any()
+    assert list(segmenter.propagate(prompt for prompt in [CLICK]))
+
+
+def test_a_2d_image_is_segmented_and_has_no_axis_to_walk_along(image, tiny_sam):
+    segmenter = Segmenter(image[0], tiny_sam)
+    assert segmenter.segment([Prompt(points=[[10, 12]])]).any()
+    with pytest.raises(ValueError, match="leading axes"):
+        segmenter.propagate([Prompt(points=[[10, 12]])])
+
+
+@pytest.mark.parametrize(
+    ("prompts", "complaint"),
+    [
+        ([Prompt((4,), [[1, 1]])], "plane"),
+        ([Prompt((), [[1, 1]])], "plane"),
+        ([Prompt((1,), [[40, 1]])], "outside"),
+        ([Prompt((1,), box=[[50, 50], [60, 60]])], "outside"),
+        ([Prompt((1,), mask=np.ones((3, 3), bool))], "shape"),
+        ([Prompt((1,), [[1, 1]], object_id=256)], "uint8"),
+        ([CLICK, CLICK], "2 prompts"),
+    ],
+)
+def test_a_wrong_prompt_is_refused_before_anything_is_written(image, tiny_sam, prompts, complaint):
+    segmenter = Segmenter(image, tiny_sam, labels=np.zeros(SHAPE, np.uint8))
+    for act in (segmenter.segment, segmenter.propagate):
+        with pytest.raises(ValueError, match=complaint):
+            act([PAINTED, *prompts])
+    assert not segmenter.labels.any()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"axis": 1}, "axis"),
+        ({"axis": -1}, "axis"),
+        ({"start": 3, "stop": 3}, "start"),
+        ({"stop": 5}, "stop"),
+        ({"start": -1}, "start"),
+        ({"start": 2}, "between start 2"),
+    ],
+)
+def test_a_wrong_range_is_refused_at_once(segmenter, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        segmenter.propagate([CLICK], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [({"labels": np.zeros((2, 2), int)}, "labels"), ({"contrast": (5, 1)}, "contrast"), ({"rgb": True}, "rgb")],
+)
+def test_a_wrong_argument_is_refused(image, tiny_sam, options, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Segmenter(image, tiny_sam, **options)
+
+
+def test_a_folder_keeps_embeddings_for_the_next_time(image, tiny_sam, tmp_path):
+    list(Segmenter(image, tiny_sam, cache=tmp_path).embed())
+    assert list(Segmenter(image, tiny_sam, cache=str(tmp_path)).embed()) == []

@@ -1,0 +1,1 @@
+"""Promptable training: data sets, interaction simulator, losses and the loop."""

@@ -48,6 +48,13 @@ def test_labels_have_the_spatial_shape_of_the_image(image, tiny_sam):
     assert Segmenter(image[0], tiny_sam).labels.shape == SHAPE[1:]
 
 
+def test_some_of_many_channels_are_chosen(image, tiny_sam):
+    five = np.stack([image] * 5)
+    assert Segmenter(five, tiny_sam, channel_axis=0, channels=(4, 1)).labels.shape == SHAPE
+    with pytest.raises(ValueError, match="one to three of the image's 5 channels"):
+        Segmenter(five, tiny_sam, channel_axis=0)
+
+
 def test_a_prediction_writes_nothing(segmenter):
     prediction = segmenter.predict(CLICK)
     assert prediction.masks.shape == (3, *SHAPE[1:])

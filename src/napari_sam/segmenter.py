@@ -45,9 +45,11 @@ class Segmenter:
         Pixel values that become black and white, for all channels or for each. None: robust percentiles over the
         whole stack.
     channel_axis : int or None
-        Axis of the channels, if there is one; up to three are used.
+        Axis of the channels, if there is one.
     rgb : bool
         Whether the last axis holds red, green and blue.
+    channels : sequence of int or None
+        The one to three channels that are used, shown to the model as red, green and blue. None: all there are.
     labels : array-like or None
         Integers of the image's spatial shape, e.g. numpy or zarr, written in place. None: new ones.
     device : str, torch.device or None
@@ -70,10 +72,11 @@ class Segmenter:
         contrast: Limits | None = None,
         channel_axis: int | None = None,
         rgb: bool = False,
+        channels: Sequence[int] | None = None,
         labels: Any = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb)
+        self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb, channels=channels)
         if labels is not None:
             check_labels(labels, self._stack.spatial_shape)
         self._labels = new_labels(self._stack.spatial_shape) if labels is None else labels

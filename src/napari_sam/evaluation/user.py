@@ -1,0 +1,70 @@
+"""A user who sees the truth and clicks deterministically, as in Kirillov et al. 2023, sec. D.1."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Mask = NDArray[np.bool_]  # (h, w)
+Click = tuple[int, int]  # (row, column)
+
+
+def interior_point(mask: Mask) -> Click:
+    """Pixel of the mask that is farthest from its outside; what lies beyond the image counts as outside.
+
+    Of several such pixels it is the one nearest to the centroid, then the first in row-major order.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    (top, left), (bottom, right) = tight_box(mask)
+    inside = np.pad(mask[top : bottom + 1, left : right + 1], 1)
+    depth = ndimage.distance_transform_edt(inside)
+    deepest = np.argwhere(depth == depth.max())
+    centroid = np.argwhere(inside).mean(axis=0)
+    row, column = deepest[((deepest - centroid) ** 2).sum(axis=1).argmin()] - 1
+    return int(row) + top, int(column) + left
+
+
+def correction_click(truth: Mask, mask: Mask) -> tuple[Click, int] | None:
+    """Click into the middle of the largest error: connected pixels that are all missing, or all too many.
+
+    Returns
+    -------
+    ((int, int), int) or None
+        The click and its label: 1 where object is missing, 0 where there is too much. None: the mask is right.
+    """
+    error = max(_largest_piece(truth & ~mask), _largest_piece(mask & ~truth), key=np.count_nonzero)
+    if not error.any():
+        return None
+    click = interior_point(error)
+    return click, int(truth[click])
+
+
+def tight_box(mask: Mask) -> tuple[Click, Click]:
+    """Give the corner pixels ((r0, c0), (r1, c1)) of the smallest box around a mask, both inclusive.
+
+    Raises
+    ------
+    ValueError
+        If the mask is empty.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size == 0:
+        msg = "mask is empty: a box and a click need at least one pixel of the object"
+        raise ValueError(msg)
+    return (int(rows[0]), int(columns[0])), (int(rows[-1]), int(columns[-1]))
+
+
+def _largest_piece(error: Mask) -> Mask:
+    """Largest connected piece, the first in row-major order if there are several; empty if there is none."""
+    piece = np.zeros_like(error)
+    if error.any():
+        (top, left), (bottom, right) = tight_box(error)
+        window = slice(top, bottom + 1), slice(left, right + 1)
+        components, _ = ndimage.label(error[window])
+        piece[window] = components == np.bincount(components.ravel())[1:].argmax() + 1
+    return piece

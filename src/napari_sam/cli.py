@@ -1,0 +1,363 @@
+"""The command line, `sam-stacks`: one small function per command; a user's error is one sentence and exit code 2."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import prod
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pooch
+from cyclopts import App, Parameter
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, track
+from rich.table import Table
+
+import napari_sam
+from napari_sam.cli_train import train
+
+if TYPE_CHECKING:
+    from napari_sam.evaluation.scores import Score
+    from napari_sam.image_files import ImageFile
+    from napari_sam.propagation import PlaneMask
+    from napari_sam.segmenter import Segmenter
+    from napari_sam.stack import Plane
+
+T = TypeVar("T")
+
+app = App(
+    name="sam-stacks",
+    help="Segment microscopy stacks with the Segment Anything Model.",
+    version=lambda: version("napari-sam-stacks"),
+    default_parameter=Parameter(negative=""),
+)
+models = App(name="models", help="List the models; `models fetch NAME` downloads one.")
+app.command(models)
+app.command(train)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command that the arguments ask for, by default those of the process, and exit."""
+    try:
+        app(arguments)
+    except (ValueError, OSError) as error:
+        print(f"sam-stacks: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Which model looks, and where it runs.
+
+    Parameters
+    ----------
+    model
+        A name that `sam-stacks models` lists, or a .safetensors or .pth file.
+    device
+        Such as cpu or cuda; by default a GPU if there is one.
+    """
+
+    model: str = "nano"
+    device: str | None = None
+
+
+DEFAULTS = Options()
+_STDERR = Console(stderr=True)
+
+
+@app.command
+def demo(*, output: Path = Path("sam-stacks-demo"), objects: int = 12, options: Options = DEFAULTS) -> None:
+    """Segment nuclei in a stack made on the spot, and compare with the truth.
+
+    Each nucleus is shown by one click and a box on one plane, and carried through the stack from there.
+
+    Parameters
+    ----------
+    output
+        Folder for labels.tif and overlay.png.
+    objects
+        How many nuclei to segment.
+    """
+    from napari_sam.evaluation.scores import first_prompt, iou, volume_targets
+    from napari_sam.image_files import ImageFile
+    from napari_sam.label_files import write_labels
+    from napari_sam.sample import make_nuclei_stack
+
+    output.mkdir(parents=True, exist_ok=True)
+    sample = make_nuclei_stack()
+    image = ImageFile(sample.image, "ZYX", dict(zip("ZYX", sample.spacing, strict=True)), "µm")
+    prompts = [first_prompt(sample.labels, target) for target in volume_targets(sample.labels, count=objects)]
+    seg = _open(image, options)
+
+    started = perf_counter()
+    _collect(seg.embed(), "encoding", total=len(sample.image))
+    encoded = perf_counter()
+    found = _collect(seg.propagate(prompts), "segmenting", total=len(prompts) * len(sample.image))
+    finished = perf_counter()
+
+    write_labels(output / "labels.tif", seg.labels, like=image, overwrite=True)
+    _write_overlay(output / "overlay.png", sample.image, seg.labels)
+    ious = {p.object_id: iou(seg.labels == p.object_id, sample.labels == p.object_id) for p in prompts}
+    _print_objects(found, ious)
+    print(f"Mean IoU of {len(ious)} nuclei in 3D: {sum(ious.values()) / len(ious):.3f}")
+    speeds = len(sample.image) / (encoded - started), len(found) / (finished - encoded)
+    print(f"Encoded {speeds[0]:.1f} planes/s, found {speeds[1]:.1f} masks/s")
+    print(f"Wrote {output / 'labels.tif'} and {output / 'overlay.png'}")
+
+
+@app.command
+def embed(image: Path, *, cache: Path, channel: int | None = None, options: Options = DEFAULTS) -> None:
+    """Encode every plane of an image into a cache folder, going on where an earlier run was stopped.
+
+    Parameters
+    ----------
+    image
+        TIFF, zarr, OME-Zarr, PNG or JPEG.
+    cache
+        The folder; one serves any number of images and models.
+    channel
+        Look only at this channel, counted from 0.
+    """
+    file = _read(image, channel)
+    planes = prod(file.spatial_shape[:-2])
+    new = _collect(_open(file, options, cache=cache).embed(), "encoding", total=planes)
+    print(f"{planes} planes are in {cache}; {len(new)} of them are new")
+
+
+@app.command
+def segment(
+    image: Path,
+    *,
+    prompts: Path,
+    output: Path,
+    propagate: bool = False,
+    start: int | None = None,
+    stop: int | None = None,
+    overwrite: bool = False,
+    cache: Path | None = None,
+    channel: int | None = None,
+    options: Options = DEFAULTS,
+) -> None:
+    """Segment the objects that prompts show, on their planes or through the stack.
+
+    Parameters
+    ----------
+    image
+        TIFF, zarr, OME-Zarr, PNG or JPEG.
+    prompts
+        A .json list of prompts, or the .csv of a napari Points or Shapes layer.
+    output
+        Where the labels go; ends with .tif or .zarr.
+    propagate
+        Carry the objects from plane to plane along the first axis.
+    start
+        First plane to carry them to; by default that of the stack.
+    stop
+        The plane before which to stop; by default the end of the stack.
+    overwrite
+        Replace an existing output.
+    cache
+        Folder in which encoded planes are kept for the next time.
+    channel
+        Look only at this channel, counted from 0.
+    """
+    from napari_sam.label_files import check_output, write_labels
+    from napari_sam.prompt_files import read_prompts
+
+    check_output(output, overwrite=overwrite)
+    if output.resolve() == image.resolve():
+        msg = f"the labels would replace the image {image}; choose another output"
+        raise ValueError(msg)
+    file = _read(image, channel)
+    chosen = read_prompts(prompts, plane_shape=file.plane_shape)
+    seg = _open(file, options, cache=cache)
+    if propagate:
+        walk = seg.propagate(chosen, start=start, stop=stop)
+        objects = len({prompt.object_id for prompt in chosen})
+        _print_objects(_collect(walk, "segmenting", total=objects * file.spatial_shape[0]))
+    else:
+        seg.segment(chosen)
+    write_labels(output, seg.labels, like=file, overwrite=overwrite)
+    print(f"Wrote {output}")
+
+
+@models.default
+def list_models() -> None:
+    """List the models: what they are, under which licence, how large, and where they lie."""
+    from napari_sam.checkpoints import REGISTRY, weights_path
+
+    table = Table("name", "MB", "licence", "what it is", "where")
+    for row in REGISTRY.values():
+        path = weights_path(row.name)
+        where = str(path) if path.exists() else f"not here yet: sam-stacks models fetch {row.name}"
+        table.add_row(row.name, f"{row.size / 1e6:.0f}", row.licence, row.what, where)
+    Console().print(table)
+
+
+@models.command
+def fetch(name: str) -> None:
+    """Download the weights of a model, unless they are here.
+
+    Parameters
+    ----------
+    name
+        As `sam-stacks models` lists it.
+    """
+    print(_fetch(name))
+
+
+@app.command
+def evaluate(
+    image: Path,
+    labels: Path,
+    *,
+    objects: int = 200,
+    volumes: int = 20,
+    seed: int = 0,
+    output: Path | None = None,
+    overwrite: bool = False,
+    cache: Path | None = None,
+    channel: int | None = None,
+    options: Options = DEFAULTS,
+) -> None:
+    """Score a model on an image with ground truth: clicks, boxes and propagation, beside simple baselines.
+
+    Parameters
+    ----------
+    image
+        TIFF, zarr, OME-Zarr, PNG or JPEG.
+    labels
+        Its true labels, in one of the same formats.
+    objects
+        How many objects to draw for prompts on single planes.
+    volumes
+        How many objects of a (z, y, x) stack to draw for propagation.
+    seed
+        Of the draws.
+    output
+        Where to write the table too: a .md file, or .json with every single score.
+    overwrite
+        Replace an existing output.
+    cache
+        Folder in which encoded planes are kept for the next time.
+    channel
+        Look only at this channel, counted from 0.
+    """
+    from napari_sam.evaluation.report import check_report, write_report
+    from napari_sam.evaluation.scores import score_stack
+
+    if output is not None:
+        check_report(output, overwrite=overwrite)
+    file, truth = _read(image, channel), _read_truth(labels)
+    seg = _open(file, options, cache=cache)
+    scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
+    _print_scores(scores)
+    if output is not None:
+        write_report(output, {image.stem: scores})
+        print(f"Wrote {output}")
+
+
+def _read(path: Path, channel: int | None) -> "ImageFile":
+    from napari_sam.image_files import read_image
+
+    file = read_image(path)
+    return file if channel is None else file.channel(channel)
+
+
+def _read_truth(path: Path) -> NDArray[np.integer[Any]]:
+    from napari_sam.image_files import read_image
+
+    truth = np.asarray(read_image(path).array[...])
+    if not np.issubdtype(truth.dtype, np.integer):
+        msg = f"{path} must hold integer labels, got {truth.dtype}"
+        raise ValueError(msg)
+    return truth
+
+
+def _open(file: "ImageFile", options: Options, *, cache: Path | None = None) -> "Segmenter":
+    from napari_sam.checkpoints import REGISTRY, weights_path
+
+    if options.model in REGISTRY and not weights_path(options.model).exists():
+        _fetch(options.model)
+    return napari_sam.Segmenter(
+        file.array, options.model, cache=cache, channel_axis=file.channel_axis, rgb=file.rgb, device=options.device
+    )
+
+
+def _fetch(name: str) -> Path:
+    from napari_sam import checkpoints
+
+    pooch.get_logger().setLevel("WARNING")  # what it would say, the progress bar shows
+    columns = (*Progress.get_default_columns(), DownloadColumn())
+    with Progress(*columns, console=_STDERR, transient=True, disable=not _STDERR.is_terminal) as progress:
+        return checkpoints.fetch(name, progressbar=_Download(progress, name))
+
+
+class _Download:
+    """What pooch tells how far it is: it sets `total` and calls the rest."""
+
+    def __init__(self, progress: Progress, name: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(f"fetching {name}", total=None, visible=False)
+        self.total = 0
+
+    def update(self, size: int) -> None:
+        self._progress.update(self._task, advance=size, total=self.total, visible=True)
+
+    def reset(self) -> None:
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        self._progress.stop_task(self._task)
+
+
+def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:
+    """Do the work with a progress bar on a terminal; total is the most that it may yield."""
+    return list(track(work, what, total=total, console=_STDERR, transient=True, disable=not _STDERR.is_terminal))
+
+
+def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | None = None) -> None:
+    """Print where each object was found and why it was not followed further."""
+    by_object: dict[int, list[PlaneMask]] = defaultdict(list)
+    for mask in found:
+        by_object[mask.object_id].append(mask)
+    table = Table("object", "planes", "voxels", "ended by", *(["IoU in 3D"] if ious else []))
+    for object_id, masks in sorted(by_object.items()):
+        planes = sorted(mask.plane for mask in masks if mask.mask.any())
+        span = f"{_index(planes[0])} to {_index(planes[-1])}" if planes else "none"
+        reasons = ", ".join(sorted({mask.reason for mask in masks if mask.reason}))
+        voxels = sum(int(mask.mask.sum()) for mask in masks)
+        table.add_row(str(object_id), span, str(voxels), reasons, *([f"{ious[object_id]:.3f}"] if ious else []))
+    Console().print(table)
+
+
+def _index(plane: "Plane") -> str:
+    return ", ".join(map(str, plane))
+
+
+def _print_scores(scores: "Sequence[Score]") -> None:
+    from napari_sam.evaluation.report import summarise
+
+    table = Table("way", "objects", "mean IoU", "calibration error")
+    for row in summarise(scores):
+        error = "" if row.calibration_error is None else f"{row.calibration_error:.3f}"
+        table.add_row(row.way, str(row.objects), f"{row.mean_iou:.3f}", error)
+    Console().print(table)
+
+
+def _write_overlay(path: Path, image: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Write six planes of a stack with the contours of the labels."""
+    from skimage.io import imsave
+
+    from napari_sam.overlay import draw_contours, montage
+
+    low, high = np.percentile(image, (0.5, 99.7))
+    planes = np.linspace(0, len(image) - 1, 8).round().astype(int)[1:-1]
+    pictures = [draw_contours(image[z], labels[z], limits=(low, high)) for z in planes]
+    imsave(path, montage(pictures), check_contrast=False)

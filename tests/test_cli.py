@@ -1,0 +1,127 @@
+"""The command line with a tiny model: what it writes, and that an error is one sentence and exit code 2."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam import cli
+from napari_sam.image_files import read_image
+from napari_sam.sample import make_nuclei_stack
+
+
+@pytest.fixture(autouse=True)
+def tiny_model(tiny_sam, monkeypatch):
+    monkeypatch.setattr("napari_sam.segmenter.load_sam", lambda name, *, device=None: tiny_sam)
+    monkeypatch.setattr("napari_sam.checkpoints.fetch", lambda name, **options: name)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with an image, its truth and prompts."""
+    monkeypatch.chdir(tmp_path)
+    sample = make_nuclei_stack((6, 64, 64), seed=1)
+    options = {"imagej": True, "resolution": (4, 4), "metadata": {"axes": "ZYX", "spacing": 1.0, "unit": "um"}}
+    tifffile.imwrite("image.tif", sample.image, **options)
+    tifffile.imwrite("truth.tif", sample.labels)
+    prompts = [{"plane": [3], "points": [[30, 30]]}, {"plane": [2], "box": [[5, 5], [20, 25]], "object_id": 4}]
+    (tmp_path / "prompts.json").write_text(json.dumps(prompts))
+    (tmp_path / "points.csv").write_text("index,axis-0,axis-1,axis-2\n0,3,30,30\n")
+    return tmp_path
+
+
+def run(*arguments):
+    """Run a command line and return its exit code."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(arguments)
+    return end.value.code
+
+
+SEGMENT = ("segment", "image.tif", "--prompts", "prompts.json", "--output", "labels.tif")
+
+
+def test_help_names_every_command(capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in ("demo", "embed", "segment", "models", "evaluate"))
+
+
+def test_segment_writes_labels_with_the_spacing_of_the_image(folder):
+    assert run(*SEGMENT) == 0
+    labels = read_image(folder / "labels.tif")
+    assert labels.spatial_shape == (6, 64, 64)
+    assert labels.spacing == pytest.approx({"Z": 1.0, "Y": 0.25, "X": 0.25})
+    assert set(np.unique(labels.array[...])) <= {0, 1, 4}
+
+
+def test_segment_takes_napari_points_and_writes_zarr(folder):
+    assert run("segment", "image.tif", "--prompts", "points.csv", "--output", "labels.zarr") == 0
+    assert read_image(folder / "labels.zarr").spatial_shape == (6, 64, 64)
+
+
+def test_propagate_says_why_each_object_ended(folder, capsys):
+    assert run(*SEGMENT, "--propagate", "--start", "1", "--stop", "5") == 0
+    assert "ended by" in capsys.readouterr().out
+    labels = tifffile.imread("labels.tif")
+    assert not labels[[0, 5]].any()
+
+
+def test_a_second_embed_has_nothing_to_do(folder, capsys):
+    assert run("embed", "image.tif", "--cache", "cache") == 0
+    assert "6 of them are new" in capsys.readouterr().out
+    assert run("embed", "image.tif", "--cache", "cache") == 0
+    assert "0 of them are new" in capsys.readouterr().out
+
+
+def test_evaluate_prints_a_table_and_writes_it(folder, capsys):
+    assert run("evaluate", "image.tif", "truth.tif", "--objects", "2", "--volumes", "1", "--output", "scores.json") == 0
+    assert "1 click" in capsys.readouterr().out
+    assert "image" in json.loads((folder / "scores.json").read_text())
+
+
+def test_demo_writes_labels_and_an_overlay(tmp_path, monkeypatch, capsys):
+    small = make_nuclei_stack((8, 64, 64), seed=1)
+    monkeypatch.setattr("napari_sam.sample.make_nuclei_stack", lambda: small)
+    assert run("demo", "--output", str(tmp_path / "demo"), "--objects", "2") == 0
+    assert "Mean IoU" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {"labels.tif", "overlay.png"}
+
+
+def test_models_are_listed(capsys):
+    assert run("models") == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("nano", "vit_b", "vit_l", "vit_h", "Apache-2.0"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("segment", "nothing.tif", *SEGMENT[2:]), "nothing.tif does not exist"),
+        (("segment", "prompts.json", *SEGMENT[2:]), "prompts.json is no image"),
+        ((*SEGMENT[:3], "empty.csv", *SEGMENT[4:]), "empty.csv holds no prompts"),
+        ((*SEGMENT[:3], "flat.csv", *SEGMENT[4:]), "plane ()"),
+        ((*SEGMENT[:3], "narrow.csv", *SEGMENT[4:]), "expected the columns axis-0, axis-1"),
+        ((*SEGMENT[:5], "truth.tif"), "truth.tif exists"),
+        ((*SEGMENT[:5], "image.tif", "--overwrite"), "would replace the image"),
+        ((*SEGMENT[:5], "labels.png"), "must end with .tif"),
+        ((*SEGMENT, "--channel", "1"), "no channel axis"),
+        (("evaluate", "image.tif", "float.tif"), "must hold integer labels"),
+        (("evaluate", "image.tif", "plane.tif"), "must have the spatial shape"),
+    ],
+)
+def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments, complaint):
+    (folder / "empty.csv").write_text("index,axis-0,axis-1\n")
+    (folder / "flat.csv").write_text("index,axis-0,axis-1\n0,30,30\n")
+    (folder / "narrow.csv").write_text("index,axis-0\n0,30\n")
+    tifffile.imwrite("float.tif", np.zeros((6, 64, 64), np.float32))
+    tifffile.imwrite("plane.tif", np.ones((64, 64), np.uint8))
+    assert run(*arguments) == 2
+    said = capsys.readouterr().err
+    assert complaint in said
+    assert len(said.splitlines()) == 1
+    assert not (folder / "labels.tif").exists()
+
+
+def test_a_wrong_option_is_exit_code_2(folder):
+    assert run("segment", "image.tif", "--nonsense") == 2

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +21,16 @@ class Look:
 
     Attributes
     ----------
-    low, high : np.ndarray
-        Limits that go to 0 and 1, one value or one per channel.
+    low, high : float
+        Pixel values that go to 0 and 1.
     gamma, noise, blur, light : float
         Exponent; standard deviation of Gaussian noise; of a Gaussian blur in pixels; strength of uneven light.
     invert, grey : bool
         Whether dark and bright change places; whether colour is dropped.
     """
 
-    low: np.ndarray
-    high: np.ndarray
+    low: float
+    high: float
     gamma: float
     noise: float
     blur: float
@@ -35,7 +38,7 @@ class Look:
     invert: bool
     grey: bool
 
-    def contrast(self, pixels: np.ndarray) -> np.ndarray:
+    def contrast(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Map raw ``(h, w, c)`` to 0..1."""
         x = np.clip((pixels - self.low) / (self.high - self.low), 0, 1)
         if self.grey:
@@ -67,16 +70,11 @@ class Look:
         return x.clamp(0, 1)
 
 
-def photometric(stack: np.ndarray, rng: np.random.Generator) -> Look:
+def draw_look(stack: NDArray[Any], rng: np.random.Generator) -> Look:
     """Draw a look for a stack ``(z, y, x[, 3])``; its limits are percentiles of the whole stack, as at inference."""
     colour = stack.ndim == 4
-    sample = stack.reshape(-1, stack.shape[-1] if colour else 1)
-    sample = sample[rng.integers(len(sample), size=4000)]
-    if colour and rng.random() < 0.7:
-        low, high = np.array(0.0), np.array(255.0)
-    else:
-        low, high = np.percentile(sample, [rng.uniform(0, 3), rng.uniform(98.5, 100)])
-    span = max(float(high - low), 1.0)
+    low, high = _draw_limits(stack, rng)
+    span = (high - low) or 1.0
     tune = rng.random() < 0.5
     return Look(
         low=low + span * rng.normal(0, 0.05) * tune,
@@ -88,6 +86,16 @@ def photometric(stack: np.ndarray, rng: np.random.Generator) -> Look:
         invert=bool(rng.random() < (0.1 if colour else 0.3)),
         grey=colour and bool(rng.random() < 0.3),
     )
+
+
+def _draw_limits(stack: NDArray[Any], rng: np.random.Generator) -> tuple[float, float]:
+    """Draw robust limits over a sample of the stack; most colour pictures are shown as they are."""
+    if stack.ndim == 4 and rng.random() < 0.7:
+        return 0.0, 255.0
+    sample = stack.reshape(-1, 3 if stack.ndim == 4 else 1)
+    sample = sample[rng.integers(len(sample), size=4000)]
+    low, high = np.percentile(sample, [rng.uniform(0, 3), rng.uniform(98.5, 100)])
+    return float(low), float(high)
 
 
 def _uneven(size: torch.Size, strength: float, rng: np.random.Generator) -> Tensor:

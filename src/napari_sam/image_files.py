@@ -1,0 +1,282 @@
+"""Images on disk, seen as arrays whose planes are read when they are asked for."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+if TYPE_CHECKING:
+    import zarr
+
+_TIFF = (".tif", ".tiff")
+_PICTURES = (".png", ".jpg", ".jpeg")
+
+_MICROMETRE = {"um", "micron", "microns", "micrometer", "\\u00b5m", "\\u00B5m", "μm"}  # as files spell it
+_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # TIFF 6.0, tag 296: inch and centimetre
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image on disk; nothing but its description is read until `array` is indexed.
+
+    Attributes
+    ----------
+    array : array-like
+        Has shape and dtype, and takes integers and slices.
+    axes : str
+        One letter per axis of `array`: Y, X, Z, T, C for channels, S for the samples of an RGB image (always last).
+    spacing : mapping of str to float
+        Distance between pixel centres along the axes for which the file says so, in `unit`.
+    unit : str
+        Such as "µm"; "pixel" where the file does not say.
+    """
+
+    array: Any
+    axes: str
+    spacing: Mapping[str, float] = field(default_factory=dict)
+    unit: str = "pixel"
+
+    @property
+    def rgb(self) -> bool:
+        """Whether the last axis holds red, green and blue."""
+        return self.axes.endswith("S")
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Index of the channel axis in `array`; None without one."""
+        return self.axes.index("C") if "C" in self.axes else None
+
+    @property
+    def spatial_axes(self) -> str:
+        """Axes of the labels of this image."""
+        return self.axes.replace("C", "").replace("S", "")
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """Shape of the labels of this image."""
+        sizes = zip(self.axes, self.array.shape, strict=True)
+        return tuple(int(size) for axis, size in sizes if axis in self.spatial_axes)
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """``(h, w)`` of a plane."""
+        height, width = self.spatial_shape[-2:]
+        return height, width
+
+    def channel(self, index: int) -> ImageFile:
+        """See one channel alone.
+
+        Raises
+        ------
+        ValueError
+            If there is no such channel.
+        """
+        axis = self.channel_axis
+        count = 0 if axis is None else self.array.shape[axis]
+        if axis is None or not 0 <= index < count:
+            msg = f"channel must be 0 to {count - 1}, got {index}" if count else "the image has no channel axis"
+            raise ValueError(msg)
+        return replace(self, array=_Channel(self.array, axis, index), axes=self.axes.replace("C", ""))
+
+
+def read_image(path: Path | str) -> ImageFile:
+    """Open an image file.
+
+    TIFF (with the axes and spacing of OME, ImageJ or tifffile metadata), zarr arrays and OME-Zarr images (the full
+    resolution of a pyramid) are read lazily; PNG and JPEG at once.
+
+    Raises
+    ------
+    OSError
+        If there is nothing to read at `path`.
+    ValueError
+        If it is not an image in one of these formats.
+    """
+    path = Path(path)
+    if not path.exists():
+        msg = f"{path} does not exist"
+        raise FileNotFoundError(msg)
+    if path.is_dir():
+        return _read_zarr(path)
+    if path.suffix.lower() in _TIFF:
+        return _read_tiff(path)
+    if path.suffix.lower() in _PICTURES:
+        return _read_picture(path)
+    msg = f"{path} is no image that can be read here; expected .tif, .tiff, .png, .jpg or a .zarr folder"
+    raise ValueError(msg)
+
+
+# --- TIFF
+
+
+def _read_tiff(path: Path) -> ImageFile:
+    import zarr
+
+    try:
+        tiff = tifffile.TiffFile(path)
+    except tifffile.TiffFileError as error:
+        msg = f"{path} is not a TIFF file that can be read: {error}"
+        raise ValueError(msg) from error
+    series = tiff.series[0]
+    array = zarr.open_array(series.aszarr(level=0), mode="r")
+    weakref.finalize(array, tiff.close)  # the file stays open as long as its planes can be asked for
+    spacing, unit = _tiff_spacing(tiff)
+    return _without_lone_channel(ImageFile(array, _named(series.axes), spacing, unit))
+
+
+def _tiff_spacing(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
+    if tiff.ome_metadata:
+        return _ome_spacing(tiff.ome_metadata)
+    imagej = tiff.imagej_metadata or {}
+    tags = tiff.pages.first.tags
+    resolution_unit = tags.valueof("ResolutionUnit", default=1)
+    resolutions = {"Y": tags.valueof("YResolution"), "X": tags.valueof("XResolution")}
+    if resolution_unit == 1 and "unit" not in imagej:
+        return {}, "pixel"  # an aspect ratio, no size
+    unit = _spelt(imagej.get("unit", "µm"))
+    scale = 1.0 if "unit" in imagej else _UM_PER_RESOLUTION_UNIT[resolution_unit]
+    spacing = {axis: scale * value[1] / value[0] for axis, value in resolutions.items() if value and value[0]}
+    if "spacing" in imagej:
+        spacing["Z"] = float(imagej["spacing"])
+    return spacing, unit
+
+
+def _ome_spacing(xml: str) -> tuple[dict[str, float], str]:
+    pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
+    found = {} if pixels is None else pixels.attrib
+    unit = found.get("PhysicalSizeXUnit", "µm")
+    spacing = {
+        axis: float(found[f"PhysicalSize{axis}"])
+        for axis in "ZYX"
+        if f"PhysicalSize{axis}" in found and found.get(f"PhysicalSize{axis}Unit", "µm") == unit
+    }
+    return (spacing, _spelt(unit)) if spacing else ({}, "pixel")
+
+
+# --- zarr
+
+
+def _read_zarr(path: Path) -> ImageFile:
+    import zarr
+
+    try:
+        node = zarr.open(path, mode="r")
+    except (OSError, ValueError) as error:
+        msg = f"{path} is not a zarr array or group: {error}"
+        raise ValueError(msg) from error
+    if isinstance(node, zarr.Group):
+        return _read_ome_zarr(path, node)
+    names = getattr(node.metadata, "dimension_names", None)
+    axes = default_axes(node.ndim) if names is None or None in names else _letters(names)
+    attributes: Mapping[str, Any] = node.attrs  # spacing and unit are what `write_labels` leaves there
+    spacing = dict(zip(axes, attributes.get("spacing", ()), strict=False))
+    return _without_lone_channel(ImageFile(node, axes, spacing, attributes.get("unit", "pixel")))
+
+
+def _read_ome_zarr(path: Path, group: zarr.Group) -> ImageFile:
+    """Open the full resolution of an OME-Zarr image (NGFF 0.1 to 0.5)."""
+    import zarr
+
+    metadata: Mapping[str, Any] = group.attrs.get("ome", group.attrs)  # type: ignore[assignment]
+    if "multiscales" not in metadata:
+        inside = ", ".join(sorted(name for name, _ in group.members())) or "nothing"
+        msg = f"{path} is a zarr group without an OME-Zarr image; it holds {inside}: give the path of an array in it"
+        raise ValueError(msg)
+    multiscale = metadata["multiscales"][0]
+    level = multiscale["datasets"][0]
+    array = group.get(level["path"])
+    if not isinstance(array, zarr.Array):
+        msg = f"{path} is damaged: its metadata name the array {level['path']!r}, which is not there"
+        raise ValueError(msg)
+    described = multiscale.get("axes", "TCZYX"[-array.ndim :])
+    axes = _letters([axis["name"] if isinstance(axis, Mapping) else axis for axis in described])
+    units = {axis.get("unit", "pixel") for axis in described if isinstance(axis, Mapping) and axis["name"] in "zyx"}
+    spacing = dict(zip(axes, _scale_of(level, multiscale, array.ndim), strict=True))
+    unit = _spelt(units.pop()) if len(units) == 1 else "pixel"
+    return _without_lone_channel(
+        ImageFile(array, axes, {axis: spacing[axis] for axis in "ZYX" if axis in spacing}, unit)
+    )
+
+
+def _scale_of(level: Mapping[str, Any], multiscale: Mapping[str, Any], ndim: int) -> list[float]:
+    scale = np.ones(ndim)
+    for transformed in (level, multiscale):
+        for transformation in transformed.get("coordinateTransformations", ()):
+            if transformation.get("type") == "scale":
+                scale *= transformation["scale"]
+    return [float(step) for step in scale]
+
+
+# --- PNG and JPEG
+
+
+def _read_picture(path: Path) -> ImageFile:
+    import imageio.v3
+
+    try:
+        pixels = imageio.v3.imread(path, plugin="pillow")
+    except (OSError, SyntaxError) as error:  # SyntaxError is how pillow calls a broken PNG
+        msg = f"{path} is not a picture that can be read: {error}"
+        raise ValueError(msg) from error
+    if pixels.ndim == 3 and pixels.shape[-1] == 2:
+        return ImageFile(pixels[..., 0], "YX")  # grey with transparency
+    return ImageFile(pixels, "YXS" if pixels.ndim == 3 else "YX")
+
+
+# --- axes
+
+
+def _named(axes: str) -> str:
+    """Give the axes that a TIFF leaves unnamed (Q, I) the names that they most likely have."""
+    for name in "ZT":
+        unnamed = max(axes.rfind("Q"), axes.rfind("I"))
+        if unnamed >= 0 and name not in axes:
+            axes = axes[:unnamed] + name + axes[unnamed + 1 :]
+    return axes if axes.endswith("S") else axes.replace("S", "C")
+
+
+def _letters(names: Sequence[str]) -> str:
+    return "".join(name[0].upper() for name in names)
+
+
+def default_axes(ndim: int) -> str:
+    """Axes of an array that nothing is known about: the last ones of T, Z, Y, X."""
+    return "QQQTZYX"[-ndim:]
+
+
+def _spelt(unit: str) -> str:
+    nanometre = {"nanometer": "nm"}
+    return "µm" if unit in _MICROMETRE else nanometre.get(unit, unit)
+
+
+def _without_lone_channel(image: ImageFile) -> ImageFile:
+    axis = image.channel_axis
+    return image.channel(0) if axis is not None and image.array.shape[axis] == 1 else image
+
+
+class _Channel:
+    """An array-like at one index of its channel axis; read when it is indexed with integers and slices."""
+
+    def __init__(self, array: Any, axis: int, index: int) -> None:
+        self._array, self._axis, self._index = array, axis, index
+        self.shape = (*array.shape[:axis], *array.shape[axis + 1 :])
+        self.ndim = len(self.shape)
+        self.dtype = array.dtype
+
+    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
+        keys = list(key) if isinstance(key, tuple) else [key]
+        at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
+        keys[at : at + 1] = [slice(None)] * (self.ndim - len(keys) + (Ellipsis in keys))
+        keys.insert(self._axis, self._index)
+        return np.asarray(self._array[tuple(keys)])
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return self[...].astype(dtype or self.dtype, copy=bool(copy))

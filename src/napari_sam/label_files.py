@@ -1,0 +1,142 @@
+"""Labels to disk, as TIFF or zarr: a file appears under its name when it is complete, or not at all."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from napari_sam.image_files import ImageFile, default_axes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TIFF = (".tif", ".tiff")
+_ZARR = ".zarr"
+
+
+def write_labels(
+    path: Path | str, labels: npt.ArrayLike, *, like: ImageFile | None = None, overwrite: bool = False
+) -> None:
+    """Write a label image as a TIFF (OME, zlib) or a zarr array, in the smallest dtype that holds its ids.
+
+    The file appears under its name only when it is complete.
+
+    Parameters
+    ----------
+    path : Path or str
+        Ends with .tif, .tiff or .zarr.
+    labels : array-like of int
+        The spatial shape of the image.
+    like : ImageFile, optional
+        The image that was labelled: its axes and spacing are written with the labels.
+    overwrite : bool
+        Whether an existing file or zarr folder may be replaced.
+
+    Raises
+    ------
+    OSError, ValueError
+        As in `check_output`, or if `labels` does not have the axes of `like`.
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    pixels = np.asarray(labels)
+    pixels = pixels.astype(np.min_scalar_type(pixels.max(initial=0)), copy=False)
+    described = ImageFile(pixels, default_axes(pixels.ndim)) if like is None else _described_like(pixels, like)
+    with appears_when_complete(path) as temporary:
+        if path.suffix.lower() == _ZARR:
+            _write_zarr(temporary, described)
+        else:
+            _write_tiff(temporary, described)
+
+
+def check_output(path: Path | str, *, overwrite: bool = False) -> None:
+    """Refuse a path that `write_labels` could not write to: ask before the long work.
+
+    Raises
+    ------
+    OSError
+        If something is there that may not be overwritten, or the folder is missing.
+    ValueError
+        If the ending is none of .tif, .tiff, .zarr.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (*_TIFF, _ZARR):
+        msg = f"{path} must end with .tif, .tiff or .zarr: labels are written as TIFF or zarr"
+        raise ValueError(msg)
+    if not path.absolute().parent.is_dir():
+        msg = f"folder {path.absolute().parent} does not exist; create it first"
+        raise FileNotFoundError(msg)
+    if path.exists() and not overwrite:
+        msg = f"{path} exists; choose another name or allow overwriting it"
+        raise FileExistsError(msg)
+    if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        msg = f"{path} is a folder but not a zarr one, so it is not replaced; choose another name"
+        raise FileExistsError(msg)
+
+
+def _described_like(pixels: npt.NDArray[Any], like: ImageFile) -> ImageFile:
+    if len(like.spatial_axes) != pixels.ndim:
+        msg = f"labels must have the axes {like.spatial_axes} of the image, got an array of shape {pixels.shape}"
+        raise ValueError(msg)
+    return ImageFile(pixels, like.spatial_axes, like.spacing, like.unit)
+
+
+def _write_tiff(path: Path, image: ImageFile) -> None:
+    metadata: dict[str, Any] = {"axes": image.axes}
+    for axis in set("ZYX") & set(image.spacing):
+        metadata |= {f"PhysicalSize{axis}": image.spacing[axis], f"PhysicalSize{axis}Unit": image.unit}
+    per_um = image.unit == "µm"  # what readers without OME see
+    x, y = ((10_000.0 if per_um else 1.0) / image.spacing.get(axis, math.inf) for axis in "XY")
+    tifffile.imwrite(
+        path,
+        image.array,
+        ome=True,
+        photometric="minisblack",
+        compression="zlib",
+        resolution=(x, y) if x and y else None,
+        resolutionunit="CENTIMETER" if per_um else "NONE",
+        metadata=metadata,
+    )
+
+
+def _write_zarr(path: Path, image: ImageFile) -> None:
+    import zarr
+
+    stack = (1,) * (image.array.ndim - 2)
+    array = zarr.create_array(
+        store=path,
+        shape=image.array.shape,
+        chunks=stack + image.array.shape[-2:],
+        dtype=image.array.dtype,
+        dimension_names=[axis.lower() for axis in image.axes],
+        attributes={"spacing": [image.spacing.get(axis, 1.0) for axis in image.axes], "unit": image.unit},
+    )
+    array[...] = image.array
+
+
+@contextmanager
+def appears_when_complete(path: Path) -> Iterator[Path]:
+    """Hand out a temporary path beside `path` and move it there at the end; after an error leave nothing behind."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    retired = temporary.with_suffix(".old")
+    try:
+        yield temporary
+        if path.is_dir():  # a folder cannot be replaced in one step
+            path.rename(retired)
+        temporary.replace(path)
+    finally:
+        if retired.exists() and not path.exists():
+            retired.rename(path)
+        for leftover in (temporary, retired):
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)

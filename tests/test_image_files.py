@@ -1,0 +1,132 @@
+"""Images on disk: their axes, their spacing, and that planes are read one by one."""
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from skimage.io import imsave
+
+from napari_sam.image_files import read_image
+
+STACK = np.random.default_rng(0).integers(0, 4000, (5, 20, 30), np.uint16)
+CHANNELS = np.stack([STACK, STACK + 1], axis=1)  # ZCYX
+
+
+def ome_zarr(path, array, *, version, axes, scale):
+    """Write an OME-Zarr image with one level, of NGFF 0.4 (zarr v2) or 0.5 (zarr v3)."""
+    group = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
+    group.create_array("0", data=array, chunks=(1,) * (array.ndim - 2) + array.shape[-2:])
+    units = {"z": "micrometer", "y": "micrometer", "x": "micrometer"}
+    multiscale = {
+        "axes": [{"name": a} | ({"unit": units[a]} if a in units else {}) for a in axes],
+        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
+    }
+    metadata = {"version": version, "multiscales": [multiscale]}
+    group.attrs.update(metadata if version == "0.4" else {"ome": metadata})
+
+
+def test_an_ome_tiff_keeps_axes_and_spacing(tmp_path):
+    sizes = {"PhysicalSizeX": 0.35, "PhysicalSizeY": 0.35, "PhysicalSizeZ": 1.2}
+    units = {f"{name}Unit": "µm" for name in sizes}
+    tifffile.imwrite(tmp_path / "a.ome.tif", CHANNELS, metadata={"axes": "ZCYX", **sizes, **units})
+    image = read_image(tmp_path / "a.ome.tif")
+    assert (image.axes, image.channel_axis, image.rgb) == ("ZCYX", 1, False)
+    assert (image.spacing, image.unit) == ({"Z": 1.2, "Y": 0.35, "X": 0.35}, "µm")
+    np.testing.assert_array_equal(image.array[3, 1], CHANNELS[3, 1])
+
+
+def test_an_imagej_tiff_keeps_axes_and_spacing(tmp_path):
+    options = {"resolution": (4, 4), "metadata": {"axes": "ZYX", "spacing": 1.5, "unit": "um"}}
+    tifffile.imwrite(tmp_path / "a.tif", STACK, imagej=True, **options)
+    image = read_image(tmp_path / "a.tif")
+    assert (image.axes, image.spacing, image.unit) == ("ZYX", {"Z": 1.5, "Y": 0.25, "X": 0.25}, "µm")
+
+
+def test_a_resolution_in_centimetres_becomes_micrometres(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], resolution=(20_000, 20_000), resolutionunit="CENTIMETER")
+    assert read_image(tmp_path / "a.tif").spacing == {"Y": 0.5, "X": 0.5}
+
+
+def test_a_tiff_that_says_nothing_is_a_stack_of_pixels(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK)
+    image = read_image(tmp_path / "a.tif")
+    assert (image.axes, image.spacing, image.unit) == ("ZYX", {}, "pixel")
+
+
+def test_an_rgb_tiff_is_recognised(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 20, 30, 3), np.uint8), photometric="rgb")
+    image = read_image(tmp_path / "a.tif")
+    assert (image.axes, image.rgb, image.spatial_shape) == ("ZYXS", True, (4, 20, 30))
+
+
+@pytest.mark.parametrize("options", [{"compression": "zlib"}, {"imagej": True}, {"ome": True}])
+def test_a_tiff_is_read_plane_by_plane(tmp_path, options):
+    tifffile.imwrite(tmp_path / "a.tif", STACK, metadata={"axes": "ZYX"}, **options)
+    image = read_image(tmp_path / "a.tif")
+    assert (type(image.array), image.array.chunks) == (zarr.Array, (1, 20, 30))
+    np.testing.assert_array_equal(image.array[2], STACK[2])
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_zarr_array_is_read_lazily(tmp_path, zarr_format):
+    zarr.create_array(tmp_path / "a.zarr", data=STACK, chunks=(1, 20, 30), zarr_format=zarr_format)
+    image = read_image(tmp_path / "a.zarr")
+    assert (image.axes, type(image.array)) == ("ZYX", zarr.Array)
+    np.testing.assert_array_equal(image.array[4], STACK[4])
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_ome_zarr_is_read_at_full_resolution(tmp_path, version):
+    ome_zarr(tmp_path / "a.zarr", CHANNELS[None], version=version, axes="tzcyx", scale=[1, 1.2, 1, 0.35, 0.35])
+    image = read_image(tmp_path / "a.zarr")
+    assert (image.axes, image.channel_axis, image.spatial_shape) == ("TZCYX", 2, (1, 5, 20, 30))
+    assert (image.spacing, image.unit) == ({"Z": 1.2, "Y": 0.35, "X": 0.35}, "µm")
+
+
+def test_a_lone_channel_is_dropped_without_reading(tmp_path):
+    ome_zarr(tmp_path / "a.zarr", STACK[None], version="0.5", axes="czyx", scale=[1, 1, 1, 1])
+    image = read_image(tmp_path / "a.zarr")
+    assert (image.axes, image.array.shape, image.array.ndim) == ("ZYX", (5, 20, 30), 3)
+    np.testing.assert_array_equal(image.array[2, 3:9], STACK[2, 3:9])
+    np.testing.assert_array_equal(image.array[..., 7], STACK[..., 7])
+    np.testing.assert_array_equal(np.asarray(image.array), STACK)
+
+
+def test_one_channel_can_be_chosen(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", CHANNELS, metadata={"axes": "ZCYX"})
+    chosen = read_image(tmp_path / "a.tif").channel(1)
+    assert (chosen.axes, chosen.channel_axis) == ("ZYX", None)
+    np.testing.assert_array_equal(chosen.array[3], CHANNELS[3, 1])
+    with pytest.raises(ValueError, match="channel must be 0 to 1, got 2"):
+        read_image(tmp_path / "a.tif").channel(2)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((20, 30), "YX"), ((20, 30, 3), "YXS"), ((20, 30, 4), "YXS")])
+def test_a_png_is_grey_or_rgb(tmp_path, shape, axes):
+    pixels = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    imsave(tmp_path / "a.png", pixels, check_contrast=False)
+    image = read_image(tmp_path / "a.png")
+    assert (image.axes, image.plane_shape) == (axes, (20, 30))
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.zarr", "a.txt"])
+def test_a_file_that_is_no_image_is_refused_with_its_name(tmp_path, name):
+    path = tmp_path / name
+    if name == "a.zarr":
+        path.mkdir()
+    else:
+        path.write_text("no image")
+    with pytest.raises(ValueError, match=name):
+        read_image(path)
+
+
+def test_a_missing_file_is_refused_with_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"a\.tif does not exist"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_a_zarr_group_without_an_image_says_what_it_holds(tmp_path):
+    zarr.open_group(tmp_path / "a.zarr", mode="w").create_array("raw", data=STACK)
+    with pytest.raises(ValueError, match="it holds raw: give the path of an array"):
+        read_image(tmp_path / "a.zarr")
+    assert read_image(tmp_path / "a.zarr" / "raw").axes == "ZYX"

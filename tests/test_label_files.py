@@ -1,0 +1,87 @@
+"""Labels to disk: complete or not there, in the smallest dtype, with the axes and spacing of the image."""
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_sam.image_files import ImageFile, read_image
+from napari_sam.label_files import check_output, write_labels
+
+LABELS = np.zeros((3, 20, 30), np.uint32)
+LABELS[1, 4:9, 5:15] = 7
+IMAGE = ImageFile(np.zeros((3, 2, 20, 30)), "ZCYX", {"Z": 1.2, "Y": 0.35, "X": 0.35}, "µm")
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.ome.tif", "labels.zarr"])
+def test_labels_come_back_with_axes_and_spacing_of_the_image(tmp_path, name):
+    write_labels(tmp_path / name, LABELS, like=IMAGE)
+    again = read_image(tmp_path / name)
+    assert (again.axes, again.unit) == ("ZYX", "µm")
+    assert again.spacing == pytest.approx(IMAGE.spacing)
+    np.testing.assert_array_equal(np.asarray(again.array[...]), LABELS)
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(255, "uint8"), (256, "uint16"), (70_000, "uint32")])
+def test_the_dtype_is_the_smallest_that_holds_the_ids(tmp_path, largest, dtype):
+    write_labels(tmp_path / "labels.tif", np.full((4, 5), largest))
+    assert tifffile.imread(tmp_path / "labels.tif").dtype == dtype
+
+
+def test_a_tiff_is_compressed_and_readers_without_ome_see_the_resolution(tmp_path):
+    write_labels(tmp_path / "labels.tif", LABELS, like=IMAGE)
+    with tifffile.TiffFile(tmp_path / "labels.tif") as tiff:
+        assert tiff.pages.first.compression == tifffile.COMPRESSION.ADOBE_DEFLATE
+        across, unit = tiff.pages.first.get_resolution(), tiff.pages.first.resolutionunit
+    assert (across, unit) == (pytest.approx((10_000 / 0.35,) * 2), tifffile.RESUNIT.CENTIMETER)
+
+
+def test_a_zarr_holds_one_chunk_per_plane(tmp_path):
+    write_labels(tmp_path / "labels.zarr", LABELS)
+    assert zarr.open_array(tmp_path / "labels.zarr", mode="r").chunks == (1, 20, 30)
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_what_exists_is_replaced_only_on_demand(tmp_path, name):
+    write_labels(tmp_path / name, LABELS)
+    with pytest.raises(FileExistsError, match="exists"):
+        write_labels(tmp_path / name, LABELS)
+    write_labels(tmp_path / name, LABELS * 2, overwrite=True)
+    assert np.asarray(read_image(tmp_path / name).array[...]).max() == 14
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_a_failed_write_leaves_the_old_labels_and_nothing_else(tmp_path, name, monkeypatch):
+    write_labels(tmp_path / name, LABELS)
+    before = np.asarray(read_image(tmp_path / name).array[...])
+
+    def full_disk(path, image):
+        path.write_bytes(b"half")
+        raise OSError
+
+    monkeypatch.setattr("napari_sam.label_files._write_tiff", full_disk)
+    monkeypatch.setattr("napari_sam.label_files._write_zarr", full_disk)
+    with pytest.raises(OSError):  # noqa: PT011
+        write_labels(tmp_path / name, LABELS * 2, overwrite=True)
+    np.testing.assert_array_equal(np.asarray(read_image(tmp_path / name).array[...]), before)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_is_no_zarr_is_never_replaced(tmp_path):
+    (tmp_path / "labels.zarr").mkdir()
+    (tmp_path / "labels.zarr" / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="not a zarr"):
+        write_labels(tmp_path / "labels.zarr", LABELS, overwrite=True)
+
+
+def test_an_output_is_refused_before_the_work(tmp_path):
+    with pytest.raises(ValueError, match="must end with"):
+        check_output(tmp_path / "labels.png")
+    with pytest.raises(FileNotFoundError, match="create it first"):
+        check_output(tmp_path / "nowhere" / "labels.tif")
+
+
+def test_labels_must_have_the_axes_of_the_image(tmp_path):
+    with pytest.raises(ValueError, match="must have the axes ZYX"):
+        write_labels(tmp_path / "labels.tif", LABELS[0], like=IMAGE)

@@ -51,6 +51,11 @@ class World:
         iou = np.array([0.9 if under else 0.1], np.float32)
         return MaskPrediction(mask[None], iou, as_logits(mask)[None])
 
+    def look(self, logits, embedding):
+        """Objects look like the id under most of their pixels."""
+        seen = np.bincount(self.truth[embedding.plane][logits > 0], minlength=2).argmax() if (logits > 0).any() else 0
+        return SimpleNamespace(seen=seen, likeness=lambda anchor: 0.5 if seen == anchor.seen else -0.5)
+
     def walk(self, anchors, *, axis=0, start=0, stop=None, **options):
         for plane_masks in propagate(
             anchors,
@@ -61,6 +66,7 @@ class World:
             get_labels=self.labels.__getitem__,
             predict=self.predict,
             upscale=lambda logits, frame: logits,
+            look=self.look,
             **options,
         ):
             masks = {each.object_id: each.mask for each in plane_masks}
@@ -112,7 +118,7 @@ def test_a_walk_keeps_to_its_range_and_encodes_nothing_else():
     world = World(tubes())
     walked = world.walk([anchor(world.truth, (3,), 1)], start=2, stop=5)
     assert story(walked) == [(3, None), (4, "range"), (2, "range")]
-    assert world.encoded == [(4,), (2,)]
+    assert set(world.encoded) == {(2,), (3,), (4,)}
 
 
 def test_a_blank_plane_ends_a_walk_without_an_error():
@@ -209,7 +215,7 @@ def test_closing_a_walk_stops_the_work():
     walk = world.walk([anchor(world.truth, (3,), 1)])
     next(walk), next(walk)
     walk.close()
-    assert world.encoded == [(4,)]
+    assert world.encoded == [(3,), (4,)]
 
 
 @pytest.mark.parametrize("step", [StepPrompt(box=False), StepPrompt(mask=False), StepPrompt(mask=False, points=3)])

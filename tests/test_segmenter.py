@@ -10,7 +10,9 @@ from napari_sam import PlaneMask, Prompt, Segmenter, StepPrompt, StopRules
 from napari_sam.predictor import MaskPrediction
 
 SHAPE = (4, 40, 48)
-ANYTHING_GOES = StopRules(min_predicted_iou=-100, max_iou_drop=1000, max_area_ratio=np.inf, min_overlap=0)
+ANYTHING_GOES = StopRules(
+    min_predicted_iou=-100, max_iou_drop=1000, max_area_ratio=np.inf, min_overlap=0, min_likeness=-2
+)
 CLICK = Prompt((1,), [[10, 12]])
 SQUARE = np.zeros(SHAPE[1:], bool)
 SQUARE[10:20, 12:30] = True
@@ -112,7 +114,7 @@ def test_labels_of_the_caller_are_written_in_place(image, tiny_sam, make):
 
 def test_propagation_carries_an_object_through_the_stack(segmenter, monkeypatch):
     copying(monkeypatch)
-    walked = list(segmenter.propagate([replace(CLICK, object_id=2)]))
+    walked = list(segmenter.propagate([replace(CLICK, object_id=2)], rules=ANYTHING_GOES))
     assert [(each.plane, each.reason) for each in walked] == [
         ((1,), None),
         ((2,), None),

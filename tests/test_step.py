@@ -96,6 +96,11 @@ def test_every_end_has_its_reason(before, after, reason):
     assert StopRules().reason(before, after) == reason
 
 
+def test_what_looks_like_the_surroundings_has_ended():
+    assert StopRules().reason(BEFORE, BEFORE, -0.05) is None
+    assert StopRules().reason(BEFORE, BEFORE, -0.3) == "appearance"
+
+
 def test_rules_can_be_switched_off():
     off = StopRules(min_predicted_iou=0, max_iou_drop=1, max_area_ratio=np.inf, min_overlap=0)
     elsewhere = replace(BEFORE, mask=box(19, 29), score=0.0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam.appearance import Appearance
 from napari_sam.labels import share_pixels
 from napari_sam.prompts import SURE_LOGIT, Prompt, mask_to_logits
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam.stack import Plane
 
 Upscale = Callable[["LowRes", "Frame"], NDArray[np.float32]]
+Look = Callable[["LowRes", "ImageEmbedding"], Appearance]
 Step = tuple[PlaneState, Reason | None]
 
 
@@ -75,6 +77,7 @@ def propagate(
     get_labels: Callable[[Plane], NDArray[np.integer[Any]]],
     predict: Predict,
     upscale: Upscale,
+    look: Look,
     rules: StopRules | None = None,
     step: StepPrompt | None = None,
 ) -> Iterator[tuple[PlaneMask, ...]]:
@@ -101,6 +104,8 @@ def propagate(
         Plane to its current labels ``(h, w)``. Voxels of objects that do not walk here are never claimed.
     predict, upscale : callable
         `predictor.predict` and `predictor.upscale` of a model.
+    look : callable
+        `Appearance.of` for a model.
     rules : StopRules, optional
         When a walk ends.
     step : StepPrompt, optional
@@ -111,7 +116,7 @@ def propagate(
     tuple of PlaneMask
         The objects of one plane, at least one.
     """
-    walker = _Walker(get_embedding, get_labels, predict, upscale, rules or StopRules(), step or StepPrompt())
+    walker = _Walker(get_embedding, get_labels, predict, upscale, look, rules or StopRules(), step or StepPrompt())
     tracks = _tracks(anchors, axis)
     for track in tracks:
         for here in track.anchors.values():
@@ -197,6 +202,7 @@ class _Walker:
     get_labels: Callable[[Plane], NDArray[np.integer[Any]]]
     predict: Predict
     upscale: Upscale
+    look: Look
     rules: StopRules
     prompts: StepPrompt
 
@@ -218,21 +224,27 @@ class _Walker:
     def _walk(self, track: _Track, positions: range) -> Iterator[tuple[int, list[Step]]]:
         """Visit the positions in order with all objects that have an anchor behind and have not ended."""
         walking: dict[int, PlaneState] = {}
+        origins: dict[int, Appearance] = {}
         for position in positions:
             anchored = track.anchors.get(position, {})
             before = [state for object_id, state in walking.items() if object_id not in anchored]
-            steps = self._step(track.plane(position), before) if before else []
+            steps = self._step(track.plane(position), before, origins) if before else []
             ahead = track.anchors.get(position + positions.step, {})
             last: Reason | None = "range" if position == positions[-1] else None
             steps = [(s, why or ("anchor" if s.object_id in ahead else last)) for s, why in steps]
             arrived = [state for state, _ in steps if state.mask.any()]
             walking = {s.object_id: s for s in (*arrived, *anchored.values()) if s.mask.any()}
+            for object_id, state in anchored.items():
+                origins[object_id] = self.look(state.low_res_logits, self.get_embedding(state.plane))
             yield position, steps
 
-    def _step(self, plane: Plane, before: Sequence[PlaneState]) -> list[Step]:
+    def _step(self, plane: Plane, before: Sequence[PlaneState], origins: Mapping[int, Appearance]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
-        after = self._decode(plane, before)
-        reasons = [self.rules.reason(*pair) for pair in zip(before, after, strict=True)]
+        embedding = self.get_embedding(plane)
+        after = self._decode(plane, embedding, before)
+        looks = [self.look(state.low_res_logits, embedding) for state in after]
+        likeness = [look.likeness(origins[s.object_id]) for look, s in zip(looks, after, strict=True)]
+        reasons = [self.rules.reason(*step) for step in zip(before, after, likeness, strict=True)]
         going_on = [state for state, why in zip(after, reasons, strict=True) if why is None]
         settled = {s.object_id: s for s in settle(going_on, self.get_labels(plane), self.upscale)}
         steps: list[Step] = []
@@ -243,8 +255,7 @@ class _Walker:
             steps.append((_emptied(state) if ended else state, ended))
         return steps
 
-    def _decode(self, plane: Plane, before: Sequence[PlaneState]) -> list[PlaneState]:
-        embedding = self.get_embedding(plane)
+    def _decode(self, plane: Plane, embedding: ImageEmbedding, before: Sequence[PlaneState]) -> list[PlaneState]:
         predictions = self.predict(
             embedding,
             [self.prompts.prompt(state) for state in before],

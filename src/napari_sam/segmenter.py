@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from napari_sam.appearance import Appearance
 from napari_sam.cache import EmbeddingCache
 from napari_sam.checkpoints import load_sam
 from napari_sam.contrast import estimate_contrast
@@ -242,6 +243,7 @@ class Segmenter:
             get_labels=partial(read_plane, self._labels),
             predict=partial(predict, self._sam),
             upscale=partial(upscale, self._sam),
+            look=partial(Appearance.of, channels=self._sam.config.decoder.dim),
             rules=rules,
             step=step,
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_sam.predictor import LowRes, MaskPrediction
     from napari_sam.stack import Plane
 
-Reason = Literal["range", "anchor", "empty", "border", "area", "overlap", "predicted_iou", "taken"]
+Reason = Literal["range", "anchor", "empty", "border", "area", "overlap", "predicted_iou", "appearance", "taken"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +108,10 @@ class StopRules:
         Growing or shrinking by more than this factor is ``"area"``; shrinking at the image border is ``"border"``.
     min_overlap : float
         A lower IoU with the mask of the plane before is ``"overlap"``.
+    min_likeness : float
+        Looking less like the object on its last anchor than like the surroundings there, by more than this, is
+        ``"appearance"``: see `Appearance.likeness`. Measured on training volumes: on noisy nuclei it falls from above 0
+        to below -0.1 within two planes of the true end; in dense EM it stays near 0 and never stops a walk.
     """
 
     min_area: int = 1
@@ -115,8 +119,9 @@ class StopRules:
     max_iou_drop: float = 0.5
     max_area_ratio: float = 3.0
     min_overlap: float = 0.2
+    min_likeness: float = -0.1
 
-    def reason(self, before: PlaneState, after: PlaneState) -> Reason | None:
+    def reason(self, before: PlaneState, after: PlaneState, likeness: float = 0.0) -> Reason | None:
         """Why the object that was ``before`` is not believed in ``after``; None if it is."""
         old, new = int(before.mask.sum()), int(after.mask.sum())
         shared = int((before.mask & after.mask).sum())
@@ -130,7 +135,7 @@ class StopRules:
             return "area"
         if shared < self.min_overlap * (old + new - shared):
             return "overlap"
-        return None
+        return "appearance" if likeness < self.min_likeness else None
 
 
 def interior_points(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_sam.image import Frame
+from napari_sam.model.config import CONFIGS
 from napari_sam.step import PlaneState, StepPrompt, StopRules, interior_points, widened_box
 
 SHAPE = (20, 30)
@@ -99,6 +100,11 @@ def test_every_end_has_its_reason(before, after, reason):
 def test_what_looks_like_the_surroundings_has_ended():
     assert StopRules().reason(BEFORE, BEFORE, -0.05) is None
     assert StopRules().reason(BEFORE, BEFORE, -0.3) == "appearance"
+
+
+def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
+    assert StepPrompt.suited_to(CONFIGS["nano"]) == StepPrompt(box=False, points=0)
+    assert StepPrompt.suited_to(CONFIGS["vit_b"]) == StepPrompt()
 
 
 def test_rules_can_be_switched_off():

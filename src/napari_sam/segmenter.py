@@ -205,7 +205,7 @@ class Segmenter:
         rules : StopRules, optional
             When an object has ended.
         step : StepPrompt, optional
-            What a mask tells the next plane.
+            What a mask tells the next plane. None: what suits the model.
 
         Returns
         -------
@@ -245,7 +245,7 @@ class Segmenter:
             upscale=partial(upscale, self._sam),
             look=partial(Appearance.of, channels=self._sam.config.decoder.dim),
             rules=rules,
-            step=step,
+            step=step or StepPrompt.suited_to(self._sam.config),
         )
         for plane_masks in found:
             masks = {each.object_id: each.mask for each in plane_masks}

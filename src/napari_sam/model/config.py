@@ -114,7 +114,13 @@ class DecoderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamConfig:
-    """One model: its name in the registry, its input grid and the sizes of its three parts."""
+    """One model: its name in the registry, its input grid and the sizes of its three parts.
+
+    Attributes
+    ----------
+    lone_masks : bool
+        Whether the model was trained on mask prompts without points or box.
+    """
 
     name: str
     image_encoder: ViTConfig | NanoEncoderConfig
@@ -122,6 +128,7 @@ class SamConfig:
     grid: InputGrid = field(default_factory=InputGrid)
     pixel_mean: tuple[float, float, float] = (123.675, 116.28, 103.53)
     pixel_std: tuple[float, float, float] = (58.395, 57.12, 57.375)
+    lone_masks: bool = False
 
 
 def _vit(name: str, embed_dim: int, depth: int, num_heads: int, global_attn_indexes: tuple[int, ...]) -> SamConfig:
@@ -137,6 +144,7 @@ _NANO = SamConfig(
     grid=InputGrid(shortest=512, longest=1024, max_zoom=4.0, multiple=32, stride=8, low_res_stride=2),
     pixel_mean=(127.0, 127.0, 127.0),
     pixel_std=(128.0, 128.0, 128.0),
+    lone_masks=True,
 )
 
 CONFIGS: Mapping[str, SamConfig] = MappingProxyType(

@@ -19,7 +19,7 @@ from rich.progress import DownloadColumn, Progress, track
 from rich.table import Table
 
 import napari_sam
-from napari_sam.cli_train import train
+from napari_sam.cli_train import pretrain, train
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
@@ -39,6 +39,7 @@ app = App(
 models = App(name="models", help="List the models; `models fetch NAME` downloads one.")
 app.command(models)
 app.command(train)
+app.command(pretrain)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,6 +23,8 @@ Labels = NDArray[np.integer[Any]]
 CROP = 256  # model pixels: the side of a crop of middle size
 _SIZES = (192, 256, 256, 320)
 _VISIBLE = 12  # data pixels: smaller pieces are mostly slivers of an object that ends
+_GONE = 0.15  # how often the second view of a pair is far away: most objects have ended there
+_SHALLOW = 8  # planes: in such a stack no plane is far away, so the crop moves instead
 _SMALLEST = 14  # model pixels: to this extent the object in the middle of a crop is enlarged at least
 
 
@@ -90,7 +92,9 @@ def _try_crop(source: Source, *, pair: bool, size: int, rng: np.random.Generator
     index = rng.choice(len(source.images), p=_stack_shares(source.labels))
     image, labels = source.images[index], source.labels[index]
     axis = _draw_axis(image, labels, rng)
-    planes = _draw_planes(labels.shape[axis], pair=pair, rng=rng)
+    depth = labels.shape[axis]
+    gone = rng.random() < _GONE
+    planes = _draw_planes(depth, pair=pair, far=gone and depth > _SHALLOW, rng=rng)
     spot = _draw_object(np.take(labels, planes[0], axis), rng)
     if spot is None:
         return None
@@ -102,7 +106,8 @@ def _try_crop(source: Source, *, pair: bool, size: int, rng: np.random.Generator
     views = []
     for number, z in enumerate(planes):
         if number:
-            pose, look = pose.moved(extent, rng, in_stack=labels.shape[axis] > 1), look.jittered(rng)
+            pose, look = pose.moved(extent, rng, in_stack=depth > 1), look.jittered(rng)
+            pose = pose.elsewhere(size, rng) if gone and depth <= _SHALLOW else pose
         views.append(
             sample_view(np.take(image, z, axis), np.take(labels, z, axis), pose, size=size, look=look, rng=rng)
         )
@@ -121,8 +126,10 @@ def _draw_axis(image: Pixels, labels: Labels, rng: np.random.Generator) -> int:
     return int(rng.choice(3)) if cubic and rng.random() < 0.5 else 0
 
 
-def _draw_planes(depth: int, *, pair: bool, rng: np.random.Generator) -> tuple[int, ...]:
+def _draw_planes(depth: int, *, pair: bool, far: bool, rng: np.random.Generator) -> tuple[int, ...]:
     first = int(rng.integers(depth))
+    if pair and far:
+        return first, int(rng.integers(depth))
     step = int(rng.choice([-2, -1, -1, 1, 1, 2])) if depth > 1 else 0
     return (first, int(np.clip(first + step, 0, depth - 1))) if pair else (first,)
 

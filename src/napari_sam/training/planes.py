@@ -1,0 +1,90 @@
+"""Whole planes that were encoded once: what a prompt encoder and a mask decoder alone are trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_sam.cache import EmbeddingCache
+from napari_sam.contrast import estimate_contrast
+from napari_sam.training.lesson import Figures, practise
+from napari_sam.training.rounds import View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam.image import Frame
+    from napari_sam.model.sam import Sam
+    from napari_sam.stack import Plane
+    from napari_sam.training.pairs import Pair
+    from napari_sam.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedPair:
+    """An image whose embeddings are kept, and its labels."""
+
+    pair: Pair
+    cache: EmbeddingCache
+
+    @classmethod
+    def open(cls, pair: Pair, sam: Sam, folder: Path | None) -> EncodedPair:
+        """Open the embeddings of a pair in ``folder``, or in memory; nothing is encoded yet."""
+        contrast = estimate_contrast(pair.stack)
+        return cls(pair, EmbeddingCache.open(folder, sam=sam, stack=pair.stack, contrast=contrast, source=pair.name))
+
+    def view(self, plane: Plane, sam: Sam) -> View:
+        """Return a plane for a model with this image encoder."""
+        embedding = self.cache.get_or_encode(plane)
+        labels = labels_in_frame(self.pair.labels[plane], embedding.frame)
+        return View(embedding.image_embedding[None].to(sam.device, sam.dtype), torch.from_numpy(labels).to(sam.device))
+
+
+class PlaneLesson:
+    """Planes from the cache, alone or with a neighbour; the image encoder is not needed.
+
+    Parameters
+    ----------
+    pairs : sequence of EncodedPair
+        Where the planes come from.
+    recipe : Recipe
+        Their number, and that of the objects.
+    """
+
+    def __init__(self, pairs: Sequence[EncodedPair], recipe: Recipe) -> None:
+        self.pairs = pairs
+        self.recipe = recipe
+
+    def __call__(self, sam: Sam, rng: np.random.Generator) -> Figures:
+        """See `Lesson`."""
+        scenes = [self.draw_scene(sam, rng) for _ in range(self.recipe.batch)]
+        return practise(sam, scenes, objects=self.recipe.objects, rng=rng)
+
+    def draw_scene(self, sam: Sam, rng: np.random.Generator) -> list[View]:
+        """Draw a plane, and sometimes its neighbour."""
+        shares = np.sqrt([float(len(encoded.pair.planes)) for encoded in self.pairs])
+        encoded = self.pairs[rng.choice(len(self.pairs), p=shares / shares.sum())]
+        planes = encoded.pair.planes
+        plane = planes[rng.integers(len(planes))]
+        scene = [encoded.view(plane, sam)]
+        if plane and rng.random() < self.recipe.pair_share:
+            following = (*plane[:-1], plane[-1] + int(rng.choice([-1, 1])))
+            scene += [encoded.view(following, sam)] if following in planes else []
+        return scene
+
+
+def labels_in_frame(labels: NDArray[Any], frame: Frame) -> NDArray[np.int64]:
+    """Bring labels ``(h, w)`` into the padded model frame: each model pixel takes what lies under its centre."""
+    rows, columns = (
+        ((np.arange(after) + 0.5) * before / after).astype(int)
+        for before, after in zip(frame.original_size, frame.input_size, strict=True)
+    )
+    framed = np.zeros(frame.padded_size, np.int64)
+    framed[: len(rows), : len(columns)] = labels[rows[:, None], columns]
+    return framed

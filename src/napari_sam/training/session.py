@@ -1,0 +1,53 @@
+"""What every training does around its steps: refuse a bad output at once, log, save now and then."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_sam.training.state import Files, Log
+    from napari_sam.training.trainer import Step, Trainer
+
+_SAVE_EVERY = 60.0  # seconds: what a power cut may cost
+
+
+def check_output(files: Files, *, overwrite: bool) -> None:
+    """Refuse an output that could not be written at the end.
+
+    Raises
+    ------
+    ValueError
+        If it does not end with .safetensors.
+    OSError
+        If its folder is missing, or it exists and may not be overwritten.
+    """
+    output = files.output
+    if output.suffix != ".safetensors":
+        msg = f"{output} must end with .safetensors"
+        raise ValueError(msg)
+    if not output.absolute().parent.is_dir():
+        msg = f"folder {output.absolute().parent} does not exist; create it first"
+        raise FileNotFoundError(msg)
+    if output.exists() and not overwrite:
+        msg = f"{output} exists; choose another name or allow overwriting it"
+        raise FileExistsError(msg)
+
+
+def follow(trainer: Trainer[Any], log: Log, *, save: Callable[[], None]) -> Iterator[Step]:
+    """Yield each step once it is logged; save each minute, at the end, and when closed between two steps."""
+    saved = monotonic()
+    for step in trainer.run():
+        log.write(asdict(step))
+        if monotonic() - saved > _SAVE_EVERY:
+            save()
+            saved = monotonic()
+        try:
+            yield step
+        except GeneratorExit:
+            save()
+            raise
+    save()  # what follows may take long, and may be interrupted too

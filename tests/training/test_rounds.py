@@ -1,0 +1,69 @@
+"""Conversations: how many rounds, about which objects, and what their gradients reach."""
+
+import numpy as np
+import pytest
+import torch
+
+from napari_sam.training import rounds
+from napari_sam.training.rounds import View, converse, object_masks
+
+
+@pytest.fixture
+def sam(fresh_sam):
+    return fresh_sam()
+
+
+def view(sam, labels):
+    embedding = torch.zeros(1, sam.config.image_encoder.out_chans, 4, 4)
+    return View(embedding.requires_grad_(), torch.as_tensor(labels))
+
+
+@pytest.fixture
+def labels():
+    """Two objects, and a speck that is too small to be prompted for."""
+    labels = np.zeros((64, 64), np.int64)
+    labels[8:32, 8:32], labels[40:60, 30:60], labels[1:3, 60:62] = 1, 2, 3
+    return labels
+
+
+def test_only_visible_objects_are_asked_for(sam, labels, rng):
+    for answer in converse(sam, [view(sam, labels)], objects=6, rng=rng):
+        assert answer.logits.shape == (2, 16, 16)
+
+
+def test_no_more_objects_are_asked_for_than_allowed(sam, labels, rng):
+    assert next(converse(sam, [view(sam, labels)], objects=1, rng=rng)).logits.shape[0] == 1
+
+
+def test_a_view_without_objects_gives_no_round(sam, labels, rng):
+    assert list(converse(sam, [view(sam, labels * 0)], objects=6, rng=rng)) == []
+
+
+def test_an_object_gets_about_the_mean_number_of_rounds(sam, labels):
+    counts = [
+        len(list(converse(sam, [view(sam, labels)], objects=1, rng=np.random.default_rng(seed)))) for seed in range(60)
+    ]
+    assert {1, 2, 3, 5} >= set(counts)
+    assert np.mean(counts) == pytest.approx(rounds.MEAN_ROUNDS, abs=0.4)
+
+
+def test_a_second_view_is_answered_even_where_all_objects_have_ended(sam, labels, rng):
+    views = [view(sam, labels), view(sam, labels * 0)]
+    last = list(converse(sam, views, objects=6, rng=rng))[-1]
+    assert last.iou == 0
+    last.loss.backward()
+    assert views[1].image_embedding.grad is not None
+
+
+def test_a_round_reaches_only_its_own_view(sam, labels, rng):
+    views = [view(sam, labels), view(sam, labels)]
+    last = list(converse(sam, views, objects=6, rng=rng))[-1]
+    last.loss.backward()
+    assert views[0].image_embedding.grad is None
+    assert views[1].image_embedding.grad is not None
+
+
+def test_a_low_res_cell_is_object_where_at_least_half_of_it_is(labels):
+    masks = object_masks(torch.as_tensor(labels), torch.tensor([1, 3]), 4)
+    assert masks[0].sum() == 36
+    assert not masks[1].any()

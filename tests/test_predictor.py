@@ -66,7 +66,7 @@ def test_prompts_of_one_kind_are_decoded_in_one_batch(tiny_sam, embedding, monke
         return logits, ious
 
     monkeypatch.setattr(type(tiny_sam), "decode", counted)
-    monkeypatch.setattr(predictor, "CHUNK", 2)
+    monkeypatch.setattr(predictor, "_at_once", lambda sam, frame: 2)
     predict(tiny_sam, embedding, [POINT, BOX, POINT, POINT, BOX])
     assert sorted(batches) == [1, 2, 2]
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from napari_sam.image import Frame
     from napari_sam.model.sam import Sam
 
-CHUNK = 16  # prompts decoded at once: about 1 GB of decoder activations for the official models
+# Bytes of the largest activation while prompts are decoded together. On a CPU fresh memory costs more than small calls:
+# on ViT-B's grid sixteen prompts at once took 1.6 times as long as one by one. A GPU is only filled by large calls.
+_ACTIVATION_BYTES_CPU = 16 * 2**20
+_ACTIVATION_BYTES = 512 * 2**20
 
 LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
 
@@ -89,7 +92,7 @@ def predict(
     if replay_clicks:
         logits = _replay(sam, embedding, prompts, logits)
     results: dict[int, MaskPrediction] = {}
-    for chunk, multimask in _chunks_of_one_kind(prompts, logits, multimask_output):
+    for chunk, multimask in _chunks_of_one_kind(prompts, logits, multimask_output, _at_once(sam, embedding.frame)):
         decoded = _decode(
             sam, embedding, [prompts[i] for i in chunk], [logits[i] for i in chunk], multimask_output=multimask
         )
@@ -134,10 +137,10 @@ def _decode(
 
 
 def _best_first(sam: Sam, low_res_logits: Tensor, ious: Tensor, frame: Frame) -> MaskPrediction:
-    """Order the masks of one prompt and upscale them; prompt by prompt, to bound the memory on large planes."""
+    """Order the masks of one prompt, and upscale them one by one: fresh memory would take most of the time."""
     order = torch.argsort(ious, descending=True, stable=True)
     low_res_logits = low_res_logits[order]  # (M, ., .)
-    masks = _to_plane(sam, low_res_logits, frame) > 0
+    masks = torch.cat([_to_plane(sam, logits[None], frame) > 0 for logits in low_res_logits])  # (M, h, w)
     return MaskPrediction(masks.numpy(), ious[order].cpu().numpy(), low_res_logits.cpu().numpy())
 
 
@@ -147,9 +150,9 @@ def _to_plane(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:
 
 
 def _chunks_of_one_kind(
-    prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None], multimask_output: bool | None
+    prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None], multimask_output: bool | None, at_once: int
 ) -> Iterator[tuple[list[int], bool]]:
-    """Group the prompts' indices by what the decoder can take in one batch, at most ``CHUNK`` at a time."""
+    """Group the prompts' indices by what the decoder can take in one batch, at most `at_once` at a time."""
     kinds: dict[tuple[int, bool, bool], list[int]] = defaultdict(list)
     for index, (prompt, logits) in enumerate(zip(prompts, mask_input, strict=True)):
         has_mask = prompt.mask is not None or logits is not None
@@ -157,8 +160,16 @@ def _chunks_of_one_kind(
     for kind, indices in kinds.items():
         lone_point = kind == (1, False, False)
         multimask = lone_point if multimask_output is None else multimask_output
-        for start in range(0, len(indices), CHUNK):
-            yield indices[start : start + CHUNK], multimask
+        for start in range(0, len(indices), at_once):
+            yield indices[start : start + at_once], multimask
+
+
+def _at_once(sam: Sam, frame: Frame) -> int:
+    """Count the prompts whose upscaled features ``(P, dim/8, ., .)`` fit the memory, at least one."""
+    height, width = (side // sam.config.grid.low_res_stride for side in frame.padded_size)
+    one = sam.config.decoder.dim // 8 * height * width * sam.dtype.itemsize
+    allowed = _ACTIVATION_BYTES_CPU if sam.device.type == "cpu" else _ACTIVATION_BYTES
+    return max(1, allowed // one)
 
 
 def _replay(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch.testing import assert_close
 
-from napari_sam.model.layers import MLP, LayerNorm2d, MLPBlock, ResidualBlock
+from napari_sam.model.layers import MLP, LayerNorm2d, MLPBlock, ResidualBlock, batch_matmul
 
 
 def test_layer_norm_2d_normalises_the_channels_of_every_pixel(rng: torch.Generator) -> None:
@@ -37,3 +38,11 @@ def test_layers_run_on_meta() -> None:
         shapes = [layer(x).shape for layer, x in ((LayerNorm2d(4), grid), (ResidualBlock(4), grid))]
         shapes += [layer(tokens).shape for layer in (MLPBlock(4, 8), MLP(4, 8, 3, depth=3))]
     assert shapes == [(2, 4, 6, 5), (2, 4, 6, 5), (2, 7, 4), (2, 7, 3)]
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, 1), (3, 3), (1, 3), (3, 1)])
+def test_a_batch_of_one_is_multiplied_with_every_matrix_of_the_other(
+    left: int, right: int, rng: torch.Generator
+) -> None:
+    a, b = torch.randn(left, 2, 4, generator=rng), torch.randn(right, 4, 5, generator=rng)
+    assert_close(batch_matmul(a, b), a @ b, atol=1e-6, rtol=0)

@@ -49,6 +49,20 @@ def test_the_transformer_equals_the_official_one(sam_pair: SimpleNamespace, rng:
     assert_close(ours, theirs, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("tokens", [7, 32, 33, 60])
+@pytest.mark.parametrize("shared", [False, True], ids=["own image", "shared image"])
+def test_few_tokens_and_many_attend_like_the_official_ones(
+    sam_pair: SimpleNamespace, rng: torch.Generator, tokens: int, shared: bool
+) -> None:
+    """Past 32 tokens the projections of the image are no longer folded into those of the tokens."""
+    image = torch.randn(1 if shared else 3, 256, 16, 16, generator=rng)
+    image_pe = torch.randn(1, 256, 16, 16, generator=rng)
+    queries = torch.randn(3, tokens, 256, generator=rng)
+    ours = sam_pair.ours.mask_decoder.transformer(*(x.flatten(2).mT for x in (image, image_pe)), queries)
+    each = (x.expand(3, -1, -1, -1) for x in (image, image_pe))
+    assert_close(ours, sam_pair.theirs.mask_decoder.transformer(*each, queries), atol=1e-4, rtol=0)
+
+
 def test_an_object_is_decoded_alike_alone_and_among_others(
     sam_pair: SimpleNamespace, prompts: dict[str, Tensor], rng: torch.Generator
 ) -> None:

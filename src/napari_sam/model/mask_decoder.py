@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from napari_sam.model.layers import MLP, LayerNorm2d
+from napari_sam.model.layers import MLP, LayerNorm2d, batch_matmul
 from napari_sam.model.transformer import TwoWayTransformer
 
 
@@ -52,6 +52,8 @@ class MaskDecoder(nn.Module):
         image_pe: Tensor,
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
+        *,
+        masks: slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
         """Decode P prompts on one image.
 
@@ -65,27 +67,28 @@ class MaskDecoder(nn.Module):
             ``(P, T, C)``.
         dense_prompt_embeddings : Tensor
             ``(1 or P, C, H, W)``.
+        masks : slice
+            Which of the four: 0 is the mask for an unambiguous prompt, 1-3 are those for an ambiguous one.
 
         Returns
         -------
         tuple of Tensor
-            ``low_res_logits (P, 4, 4H, 4W)`` and ``iou_predictions (P, 4)``; row 0 is the mask for an unambiguous
-            prompt, rows 1-3 those for an ambiguous one.
+            ``low_res_logits (P, M, 4H, 4W)`` and ``iou_predictions (P, M)``.
         """
         prompts = len(sparse_prompt_embeddings)
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (5, C)
         tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)  # (P, 5+T, C)
 
         image = self._image_features(image_embedding) + dense_prompt_embeddings  # (1 or P, C, H, W)
-        image = image.expand(prompts, -1, -1, -1)
-        tokens, mixed = self.transformer(*(x.flatten(2).transpose(1, 2) for x in (image, image_pe)), tokens)
+        flat = (x.flatten(2).mT.contiguous() for x in (image, image_pe))  # (1 or P, H*W, C)
+        tokens, mixed = self.transformer(*flat, tokens)  # (P, 5+T, C), (P, H*W, C)
 
-        mixed = mixed.transpose(1, 2).unflatten(2, image.shape[-2:])  # (P, C, H, W)
+        mixed = mixed.unflatten(1, image.shape[-2:]).permute(0, 3, 1, 2)  # (P, C, H, W), channels last in memory
         upscaled = self._upscale(mixed, image_embedding)  # (P, C/8, 4H, 4W)
-        heads = [head(tokens[:, 1 + i]) for i, head in enumerate(self.output_hypernetworks_mlps)]
-        weights = torch.stack(heads, dim=1)  # (P, 4, C/8)
-        low_res_logits = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])  # (P, 4, 4H, 4W)
-        return low_res_logits, self._predict_iou(tokens[:, 0], low_res_logits)
+        heads = [self.output_hypernetworks_mlps[i](tokens[:, 1 + i]) for i in range(self.num_mask_tokens)[masks]]
+        weights = torch.stack(heads, dim=1)  # (P, M, C/8)
+        low_res_logits = batch_matmul(weights, upscaled.flatten(2)).unflatten(2, upscaled.shape[-2:])  # (P, M, 4H, 4W)
+        return low_res_logits, self._predict_iou(tokens[:, 0], low_res_logits)[:, masks]
 
     def _predict_iou(self, iou_token: Tensor, low_res_logits: Tensor) -> Tensor:
         return cast("Tensor", self.iou_prediction_head(iou_token))

@@ -108,6 +108,19 @@ class NanoMaskDecoder(MaskDecoder):
             config.dim + 2 * self.num_mask_tokens, config.iou_hidden, self.num_mask_tokens, depth=3
         )
 
+    def forward(
+        self,
+        image_embedding: Tensor,
+        image_pe: Tensor,
+        sparse_prompt_embeddings: Tensor,
+        dense_prompt_embeddings: Tensor,
+        *,
+        masks: slice = slice(None),
+    ) -> tuple[Tensor, Tensor]:
+        """See `MaskDecoder.forward`; all four masks are decoded, since the IoU head looks at all."""
+        logits, ious = super().forward(image_embedding, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
+        return logits[:, masks], ious[:, masks]
+
     def _image_features(self, image_embedding: Tensor) -> Tensor:
         return image_embedding[:, : self.encoder_config.width]
 
@@ -139,8 +152,8 @@ class NanoUpscaling(nn.Module):
         """Map ``(P, dim, H, W)`` and the skips of one image to ``(P, dim/8, 4H, 4W)``."""
         x = self.mix8(self.narrow(mixed))
         x = self.mix4(self.up4(x) + self.skip4(skip4))
-        x = F.relu(self.norm2(self.up2(x) + self.skip2(skip2)))
-        return F.relu(x + cast("Tensor", self.mix2(x)))
+        x = F.relu(self.norm2(self.up2(x) + self.skip2(skip2)), inplace=True)
+        return F.relu(x + cast("Tensor", self.mix2(x)), inplace=True)
 
 
 def _sureness(logits: Tensor) -> Tensor:
@@ -149,12 +162,12 @@ def _sureness(logits: Tensor) -> Tensor:
     inside = logits > 0
     hit = (probability * inside).sum((2, 3))
     area = inside.sum((2, 3))
-    missed = (probability * ~inside).sum((2, 3))
+    missed = probability.sum((2, 3)) - hit
     return torch.cat([hit / (area + missed + 1), (area + 1.0).log() / 10], dim=1)
 
 
 def _directions(count: int, unit: int) -> Tensor:
-    """Spread ``(2, count)`` wave vectors over directions and log-wavelengths; half-cycles per unit, for PE's ``2x - 1``."""
+    """Spread ``(2, count)`` waves over directions and log-wavelengths; half-cycles per unit, since PE takes 2x - 1."""
     short, long = _WAVELENGTHS
     wavelength = short * (long / short) ** torch.linspace(0, 1, count)
     angle = torch.arange(count) * (torch.pi * (3 - 5**0.5))  # golden angle

@@ -81,7 +81,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> dict[int, Tensor]:
         """Return ``{stride: (B, C, H/stride, W/stride)}`` for strides 2, 4, 8, 16, 32."""
-        x = F.relu6(self.stem(x))
+        x = F.relu6(self.stem(x), inplace=True)
         levels = {}
         for index, stage in enumerate(self.stages):
             x = stage(x)
@@ -103,8 +103,8 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, H, W)`` to ``(B, out, H/stride, W/stride)``."""
-        hidden = x if self.expand is None else F.relu6(self.expand(x))
-        hidden = cast("Tensor", self.project(F.relu6(self.depthwise(hidden))))
+        hidden = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        hidden = cast("Tensor", self.project(F.relu6(self.depthwise(hidden), inplace=True)))
         return x + hidden if self.residual else hidden
 
 

@@ -27,6 +27,16 @@ class PositionEmbeddingRandom(nn.Module):
         phase = 2 * torch.pi * ((2 * coords.float() - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
+    def grid(self, x: Tensor, y: Tensor) -> Tensor:
+        """Encode the grid of ``x (W,)`` and ``y (H,)`` as ``(H, W, 2 * num_pos_feats)``, like `forward` does.
+
+        The phase is a sum of a part of x and one of y: sines and cosines of rows and of columns give those of all.
+        """
+        along_x, along_y = self.positional_encoding_gaussian_matrix * (2 * torch.pi)  # (num_pos_feats,)
+        phase_x, phase_y = (2 * x.float() - 1)[:, None] * along_x, (2 * y.float() - 1)[:, None, None] * along_y
+        sin_x, cos_x, sin_y, cos_y = phase_x.sin(), phase_x.cos(), phase_y.sin(), phase_y.cos()
+        return torch.cat([sin_y * cos_x + cos_y * sin_x, cos_y * cos_x - sin_y * sin_x], dim=-1)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move with the model but stay in fp32: frequencies rounded to bf16 would misplace clicks by several pixels."""
         exact = self.positional_encoding_gaussian_matrix
@@ -73,11 +83,10 @@ class PromptEncoder(nn.Module):
     def dense_pe(self, grid_size: tuple[int, int], stride: int) -> Tensor:
         """Positional encoding of the embedding's cell centres, ``(1, C, H, W)``."""
         weight = self.no_mask_embed.weight
-        rows, columns = (
+        y, x = (
             (torch.arange(n, device=weight.device, dtype=torch.float32) + 0.5) * (stride / self.unit) for n in grid_size
         )
-        y, x = torch.meshgrid(rows, columns, indexing="ij")
-        return cast("Tensor", self.pe_layer(torch.stack([x, y], dim=-1))).permute(2, 0, 1)[None]
+        return self.pe_layer.grid(x, y).permute(2, 0, 1)[None]
 
     def forward(
         self,

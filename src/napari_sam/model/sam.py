@@ -100,11 +100,14 @@ class Sam(nn.Module):
         tuple of Tensor
             ``low_res_logits (P, M, h, w)`` and ``iou_predictions (P, M)``; M is 3 or 1.
         """
-        logits, ious = self.decode_every_mask(
-            image_embedding, point_coords=point_coords, point_labels=point_labels, boxes=boxes, mask_input=mask_input
+        return self._decode(
+            image_embedding,
+            masks=slice(1, None) if multimask_output else slice(0, 1),
+            point_coords=point_coords,
+            point_labels=point_labels,
+            boxes=boxes,
+            mask_input=mask_input,
         )
-        chosen = slice(1, None) if multimask_output else slice(0, 1)
-        return logits[:, chosen], ious[:, chosen]
 
     def decode_every_mask(
         self,
@@ -116,18 +119,22 @@ class Sam(nn.Module):
         mask_input: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode as `decode` does, but return all four masks, the single one first: what training needs."""
-        sparse, dense = self.prompt_encoder(
+        return self._decode(
+            image_embedding,
+            masks=slice(None),
             point_coords=point_coords,
             point_labels=point_labels,
             boxes=boxes,
             mask_input=mask_input,
-            image_embedding=image_embedding,
         )
+
+    def _decode(self, image_embedding: Tensor, *, masks: slice, **prompts: Tensor | None) -> tuple[Tensor, Tensor]:
+        sparse, dense = self.prompt_encoder(**prompts, image_embedding=image_embedding)
         height, width = image_embedding.shape[-2:]
         image_pe = self.prompt_encoder.dense_pe((height, width), self.config.grid.stride).to(image_embedding.dtype)
         return cast(
             "tuple[Tensor, Tensor]",
-            self.mask_decoder(image_embedding, image_pe, sparse.to(image_embedding.dtype), dense),
+            self.mask_decoder(image_embedding, image_pe, sparse.to(image_embedding.dtype), dense, masks=masks),
         )
 
     def postprocess(self, low_res_logits: Tensor, *, input_size: Size, original_size: Size) -> Tensor:
@@ -139,6 +146,8 @@ class Sam(nn.Module):
         padded = (low_res_logits.shape[-2] * stride, low_res_logits.shape[-1] * stride)
         logits = F.interpolate(low_res_logits, padded, mode="bilinear", align_corners=False)
         logits = logits[..., : input_size[0], : input_size[1]]
+        if input_size == original_size:
+            return logits
         return F.interpolate(logits, original_size, mode="bilinear", align_corners=False)
 
 

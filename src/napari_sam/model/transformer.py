@@ -7,7 +7,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.layers import MLPBlock
+from napari_sam.model.layers import MLPBlock, batch_matmul
 
 
 class TwoWayTransformer(nn.Module):
@@ -32,17 +32,16 @@ class TwoWayTransformer(nn.Module):
         Parameters
         ----------
         image : Tensor
-            ``(P, H*W, C)`` image embedding plus dense prompt, or ``(H*W, C)`` shared by all prompts.
+            ``(1 or P, H*W, C)`` image embedding plus dense prompt.
         image_pe : Tensor
-            Positional encoding of the grid, of either shape.
+            ``(1 or P, H*W, C)`` positional encoding of the grid.
         tokens : Tensor
-            ``(P, T, C)`` output tokens and sparse prompts, or ``(T, C)`` of one prompt; they are also their own
-            positional encoding.
+            ``(P, T, C)`` output tokens and sparse prompts; they are also their own positional encoding.
 
         Returns
         -------
         tuple of Tensor
-            Tokens ``(P, T, C)`` and image ``(P, H*W, C)``; without P for one prompt.
+            Tokens ``(P, T, C)`` and image ``(P, H*W, C)``.
         """
         queries, keys = tokens, image
         for layer in self.layers:
@@ -69,7 +68,7 @@ class TwoWayAttentionBlock(nn.Module):
         self.skip_first_layer_pe = skip_first_layer_pe
 
     def forward(self, queries: Tensor, keys: Tensor, query_pe: Tensor, key_pe: Tensor) -> tuple[Tensor, Tensor]:
-        """Return updated tokens ``(..., T, C)`` and image ``(..., H*W, C)``."""
+        """Return updated tokens ``(P, T, C)`` and image ``(P, H*W, C)``; `keys` may be the same for all prompts."""
         if self.skip_first_layer_pe:
             queries = self.self_attn(queries, queries, queries)
         else:
@@ -85,62 +84,74 @@ class TwoWayAttentionBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose inner width is ``embedding_dim / downsample_rate``.
-
-    A prompt has some ten tokens and an image thousands of cells, so the two classes that attend across never project
-    the image: ``(q Wq) (k Wk)'`` is also ``((q Wq) Wk') k'``, in which both projections are on the side of the tokens,
-    and likewise for the values. For a point and ViT-B's grid that is less than half of the arithmetic. Past
-    ``embedding_dim / num_heads`` tokens it would be more, and the usual way is taken.
-    """
+    """Multi-head attention whose inner width is ``embedding_dim / downsample_rate``."""
 
     def __init__(self, embedding_dim: int, num_heads: int, downsample_rate: int = 1) -> None:
         super().__init__()
         inner = embedding_dim // downsample_rate
         self.num_heads = num_heads
+        self.scale = (inner / num_heads) ** -0.5
         self.q_proj = nn.Linear(embedding_dim, inner)
         self.k_proj = nn.Linear(embedding_dim, inner)
         self.v_proj = nn.Linear(embedding_dim, inner)
         self.out_proj = nn.Linear(inner, embedding_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from ``q (..., Nq, C)`` to ``k, v (..., Nk, C)``; returns ``(..., Nq, C)``."""
-        q, k, v = (self._heads(x) for x in (self.q_proj(q), self.k_proj(k), self.v_proj(v)))
-        out = F.scaled_dot_product_attention(q, k, v)  # (..., heads, Nq, C/heads)
-        return cast("Tensor", self.out_proj(out.transpose(-3, -2).flatten(-2)))  # (..., Nq, C)
+        """Attend from ``q (1 or P, Nq, C)`` to ``k, v (1 or P, Nk, C)``; returns ``(P, Nq, C)``."""
+        q, k, v = self._heads(self.q_proj(q)), self._heads(self.k_proj(k)), self._heads(self.v_proj(v))
+        q, k, v = (x.expand(max(len(q), len(k)), -1, -1, -1) for x in (q, k, v))
+        out = F.scaled_dot_product_attention(q, k, v)  # (P, heads, Nq, c)
+        return cast("Tensor", self.out_proj(self._merge(out)))  # (P, Nq, C)
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(-3, -2)  # (..., heads, N, c)
+        return cast("Tensor", x.unflatten(2, (self.num_heads, -1))).transpose(1, 2)  # (P, heads, N, c)
 
-    def _few(self, tokens: Tensor) -> bool:
-        return tokens.shape[-2] * self.num_heads <= tokens.shape[-1]
+    def _merge(self, x: Tensor) -> Tensor:
+        return x.transpose(1, 2).flatten(2)  # (P, N, heads*c)
+
+    def _of_heads(self, projection: nn.Linear) -> Tensor:
+        return cast("Tensor", projection.weight.unflatten(0, (self.num_heads, -1)))  # (heads, c, C)
 
 
-class TokenToImageAttention(Attention):
-    """Attention from few tokens to the cells of the image."""
+class CrossAttention(Attention):
+    """Attention between the few tokens of a prompt and the many cells of an image, which are never projected.
+
+    ``(q Wq) (k Wk)'`` is also ``((q Wq) Wk') k'``: both projections can be done on the side of the tokens, and likewise
+    those of the values. With the seven tokens of a click that is less than half of the arithmetic. From
+    ``embedding_dim / num_heads`` tokens on it would be more, and the usual way is taken.
+    """
+
+    def _is_worth_it(self, tokens: Tensor) -> bool:
+        return tokens.shape[1] * self.num_heads <= tokens.shape[2]
+
+
+class TokenToImageAttention(CrossAttention):
+    """Tokens look at the image."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from ``q (..., T, C)`` to ``k, v (..., H*W, C)``; returns ``(..., T, C)``."""
-        if not self._few(q):
+        """Attend from ``q (P, T, C)`` to ``k, v (1 or P, H*W, C)``; returns ``(P, T, C)``."""
+        if not self._is_worth_it(q):
             return super().forward(q, k, v)
-        q = self._heads(self.q_proj(q)) * self.scale  # (..., heads, T, c)
-        q = q @ self.k_proj.weight.unflatten(0, (self.num_heads, -1))  # (..., heads, T, C); k_proj.bias shifts all cells alike
-        weights = (q.flatten(-3, -2) @ k.mT).softmax(-1)  # (..., heads*T, H*W)
-        out = (weights @ v).unflatten(-2, (self.num_heads, -1))  # (..., heads, T, C)
-        out = out @ self.v_proj.weight.unflatten(0, (self.num_heads, -1)).mT  # (..., heads, T, c)
-        return cast("Tensor", self.out_proj(out.transpose(-3, -2).flatten(-2) + self.v_proj.bias))  # (..., T, C)
+        q = self._heads(self.q_proj(q)) * self.scale  # (P, heads, T, c)
+        q = q @ self._of_heads(self.k_proj)  # (P, heads, T, C); k_proj.bias would move all logits of a token alike
+        weights = batch_matmul(q.flatten(1, 2), k.mT).softmax(-1)  # (P, heads*T, H*W)
+        out = batch_matmul(weights, v).unflatten(1, (self.num_heads, -1))  # (P, heads, T, C)
+        out = self._merge(out @ self._of_heads(self.v_proj).mT) + self.v_proj.bias  # (P, T, heads*c)
+        return cast("Tensor", self.out_proj(out))  # (P, T, C)
 
 
-class ImageToTokenAttention(Attention):
-    """Attention from the cells of the image to few tokens."""
+class ImageToTokenAttention(CrossAttention):
+    """The image looks at tokens."""
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend from ``q (..., H*W, C)`` to ``k, v (..., T, C)``; returns ``(..., H*W, C)``."""
-        if not self._few(k):
+        """Attend from ``q (1 or P, H*W, C)`` to ``k, v (P, T, C)``; returns ``(P, H*W, C)``."""
+        if not self._is_worth_it(k):
             return super().forward(q, k, v)
-        k, v = self._heads(self.k_proj(k)) * self.scale, self._heads(self.v_proj(v))  # (..., heads, T, c)
-        bias = k @ self.q_proj.bias.view(self.num_heads, -1, 1)  # (..., heads, T, 1)
-        k = k @ self.q_proj.weight.unflatten(0, (self.num_heads, -1))  # (..., heads, T, C)
-        v = v @ self.out_proj.weight.T.unflatten(0, (self.num_heads, -1))  # (..., heads, T, C)
-        logits = (k.flatten(-3, -2) @ q.mT).unflatten(-2, (self.num_heads, -1)) + bias  # (..., heads, T, H*W)
-        weights = logits.softmax(-2).flatten(-3, -2)  # (..., heads*T, H*W)
-        return weights.mT @ v.flatten(-3, -2) + self.out_proj.bias  # (..., H*W, C)
+        k, v = self._heads(self.k_proj(k)) * self.scale, self._heads(self.v_proj(v))  # (P, heads, T, c)
+        offset = k @ self.q_proj.bias.view(self.num_heads, -1, 1)  # (P, heads, T, 1)
+        k = k @ self._of_heads(self.q_proj)  # (P, heads, T, C)
+        v = v @ self.out_proj.weight.mT.unflatten(0, (self.num_heads, -1))  # (P, heads, T, C)
+        v = v + self.out_proj.bias / self.num_heads  # the weights of each head add up to one
+        logits = batch_matmul(k.flatten(1, 2), q.mT).unflatten(1, (self.num_heads, -1))  # (P, heads, T, H*W)
+        weights = (logits + offset).softmax(2)
+        return batch_matmul(weights.flatten(1, 2).mT, v.flatten(1, 2))  # (P, H*W, C)

@@ -1,0 +1,1 @@
+"""The napari plugin: layers in, workers in between, a Labels layer out."""

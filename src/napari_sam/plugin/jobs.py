@@ -1,0 +1,103 @@
+"""What an annotation asks of the threads, as jobs on two desks. No Qt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.plugin.work import Desk, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator, Sequence
+
+    from napari_sam.plugin.bench import Bench
+    from napari_sam.plugin.drafts import Crop, LabelPlane
+    from napari_sam.plugin.session import Ask
+    from napari_sam.plugin.walk import Route
+    from napari_sam.predictor import MaskPrediction
+    from napari_sam.prompts import Prompt
+    from napari_sam.propagation import PlaneMask
+    from napari_sam.stack import Plane
+
+    OnEnd = Callable[[Exception | None], None]
+
+OPEN, DECODE, WALK, SEARCH, ENCODE = range(5)  # urgency
+
+
+class Jobs:
+    """Submit the work of an annotation; clicks overtake walks, and the background waits for both.
+
+    Parameters
+    ----------
+    clicks, encoding : Desk
+        For what the user waits for, and for the background: each has a thread of its own, so that a click does not
+        wait for a plane that takes the encoder seconds.
+    on_end : callable
+        Told the end of every job for which nobody else is told: None, or an error.
+    """
+
+    def __init__(self, clicks: Desk, encoding: Desk, on_end: OnEnd) -> None:
+        self._clicks, self._encoding, self._on_end = clicks, encoding, on_end
+
+    def open(self, bench: Bench, on_end: OnEnd) -> None:
+        """Open the segmenter; whatever is submitted later finds it open."""
+        self._submit("open", OPEN, bench.open, lambda segmenter: None, on_end)
+
+    def decode(self, bench: Bench, ask: Ask, on_answer: Callable[[MaskPrediction], None], on_end: OnEnd) -> None:
+        """Decode one prompt, instead of an earlier one for the same object and plane."""
+        self._submit(("decode", ask.key), DECODE, partial(bench.decode, ask), on_answer, on_end)
+
+    def walk(
+        self,
+        bench: Bench,
+        seeds: Sequence[Prompt],
+        way: Route,
+        look: Callable[[Plane], LabelPlane],
+        *,
+        on_found: Callable[[tuple[PlaneMask, Crop]], None],
+        on_end: OnEnd,
+    ) -> None:
+        """Walk from anchors; see `Bench.walk`."""
+        self._submit("walk", WALK, partial(bench.walk, seeds, way, look), on_found, on_end)
+
+    def search(self, look_for: Callable[[], Iterator[Any]], on_found: Callable[[Any], None]) -> None:
+        """Look something up when nothing else is asked for."""
+        self._submit("search", SEARCH, look_for, on_found)
+
+    def encode(self, bench: Bench, planes: Sequence[Plane], on_encoded: Callable[[Plane | None], None]) -> None:
+        """Encode planes in the background, in this order, while no click waits."""
+        run = partial(bench.encode, planes, lambda: not self._clicks.is_empty)
+        self._encoding.submit(Job(key="encode", urgency=ENCODE, run=run, on_step=on_encoded, on_end=self._on_end))
+
+    def cancel_walk(self) -> None:
+        """Stop the walk at the next plane."""
+        self._clicks.cancel("walk")
+
+    def pause_encoding(self) -> None:
+        """Stop the background at the next plane."""
+        self._encoding.cancel("encode")
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the segmenter is being opened."""
+        return self._clicks.has("open")
+
+    @property
+    def is_encoding(self) -> bool:
+        """Whether the background is at work."""
+        return self._encoding.has("encode")
+
+    def clear(self) -> None:
+        """Cancel everything."""
+        self._clicks.clear()
+        self._encoding.clear()
+
+    def _submit(
+        self,
+        key: Hashable,
+        urgency: int,
+        run: Callable[[], Iterator[Any]],
+        on_step: Callable[[Any], None],
+        on_end: OnEnd | None = None,
+    ) -> None:
+        self._clicks.submit(Job(key=key, urgency=urgency, run=run, on_step=on_step, on_end=on_end or self._on_end))

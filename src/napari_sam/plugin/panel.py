@@ -1,0 +1,269 @@
+"""The controls of the dock widget: they show what they are told and say what was pressed, and know nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_sam.plugin.score_plot import ScorePlot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from napari.layers import Layer
+
+TOOLS = {
+    "point": ("Point", "Click on the object; press {polarity} for clicks on what is not the object."),
+    "box": ("Box", "Drag a rectangle around the object."),
+    "outline": ("Lasso", "Draw around the object: its outline becomes a box and a mask."),
+    "scribble": ("Scribble", "Click along the object: the path becomes several clicks. Escape ends it."),
+    "brush": ("Brush", "Paint on the preview; a painted plane is an anchor that propagation keeps."),
+    "eraser": ("Eraser", "Erase in the preview; the plane becomes an anchor."),
+}
+
+
+class LayerBox(QComboBox):
+    """A choice among layers; follows the layers themselves and not their names."""
+
+    chosen = Signal(object)
+
+    def __init__(self, nothing: str) -> None:
+        super().__init__()
+        self._nothing = nothing
+        self._layers: list[Any] = [None]
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(12)
+        self.activated.connect(lambda index: self.chosen.emit(self._layers[index]))
+
+    def show_layers(self, layers: Sequence[Layer], current: Layer | None) -> None:
+        """List layers by their names of today."""
+        self._layers = [None, *layers]
+        with QSignalBlocker(self):
+            self.clear()
+            self.addItems([self._nothing, *(layer.name for layer in layers)])
+            self.setCurrentIndex(self._layers.index(current) if current in self._layers else 0)
+
+
+class Panel(QWidget):
+    """All controls, from the choice of the image at the top to the advanced ones, folded, at the bottom."""
+
+    def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._keys = keys
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setSpacing(5)
+        layout.addLayout(self._make_pickers())
+        layout.addLayout(self._make_tools())
+        layout.addLayout(self._make_object_row())
+        layout.addLayout(self._make_mask_row())
+        layout.addLayout(self._make_walk())
+        layout.addWidget(self._make_plot())
+        layout.addLayout(self._make_commit_row())
+        layout.addWidget(self._make_status())
+        layout.addWidget(self._make_advanced())
+        layout.addStretch()
+
+    @property
+    def needing_an_image(self) -> tuple[QWidget, ...]:
+        """Controls that can do nothing as long as there is no image."""
+        buttons = (self.new_object, self.next_mask, self.propagate, self.weakest, self.commit, self.undo, self.discard)
+        more = (self.use_labels, self.reopen, self.save)
+        return (*self.tools.values(), self.polarity, self.object_id, *buttons, *more)
+
+    def _make_pickers(self) -> QLayout:
+        form = QFormLayout()
+        form.setSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.image = _tip(LayerBox("choose an image"), "The image to segment. Its contrast on screen does not matter.")
+        self.model = _tip(QComboBox(), "The model. nano comes with the plugin; the others are downloaded when chosen.")
+        self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.model.setMinimumContentsLength(12)
+        self.result = _tip(
+            LayerBox("new layer at the first commit"),
+            "The Labels layer that commits are written to. Nothing else is ever written.",
+        )
+        for name, widget in (("Image", self.image), ("Model", self.model), ("Labels", self.result)):
+            form.addRow(name, widget)
+        return form
+
+    def _make_tools(self) -> QLayout:
+        grid = QGridLayout()
+        grid.setSpacing(3)
+        self.tools: dict[str, QPushButton] = {}
+        self._tool_group = QButtonGroup(self)
+        for number, (name, (text, tip)) in enumerate(TOOLS.items()):
+            button = _tip(QPushButton(text), tip.format(**self._keys))
+            button.setCheckable(True)
+            self._tool_group.addButton(button)
+            self.tools[name] = button
+            grid.addWidget(button, number // 3, number % 3)
+        return grid
+
+    def _make_object_row(self) -> QLayout:
+        row = QHBoxLayout()
+        self.polarity = self._button("Positive", "polarity", "Whether prompts lie on the object or on what is not.")
+        self.polarity.setCheckable(True)
+        self.object_id = _tip(QSpinBox(), "The object that prompts belong to: its label in the result.")
+        self.object_id.setPrefix("# ")
+        self.object_id.setRange(1, 2**31 - 1)
+        self.object_id.setMaximumWidth(90)
+        self.new_object = self._button("New object", "new_object", "Go on with the next free label.")
+        for widget in (self.polarity, self.object_id, self.new_object):
+            row.addWidget(widget)
+        row.setStretchFactor(self.polarity, 1)
+        row.setStretchFactor(self.new_object, 1)
+        return row
+
+    def _make_mask_row(self) -> QLayout:
+        row = QHBoxLayout()
+        self.mask_text = _tip(QLabel(), "The mask of this object on this plane, and the IoU that the model expects.")
+        self.next_mask = self._button("Next mask", "next_mask", "A lone click has three masks: show the next one.")
+        row.addWidget(self.mask_text, 1)
+        row.addWidget(self.next_mask)
+        return row
+
+    def _make_walk(self) -> QLayout:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        self.direction = _tip(QComboBox(), "From this plane forward, back, or to both sides of every prompt.")
+        for text, value in (("both ways", "both"), ("forward", "forward"), ("back", "back")):
+            self.direction.addItem(text, value)
+        self.axis = _tip(QComboBox(), "The axis to propagate along.")
+        self.first = _tip(QSpinBox(), "First plane that may be reached.")
+        self.last = _tip(QSpinBox(), "Last plane that may be reached. Propagation ends earlier where the object does.")
+        self.propagate = self._button("Propagate", "propagate", "Carry the object through the stack; again: stop.")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(True)
+        self.progress.setFormat("")
+        for spin in (self.first, self.last):
+            spin.setButtonSymbols(QSpinBox.ButtonSymbols.NoButtons)
+            spin.setMaximumWidth(48)
+        row = QHBoxLayout()
+        for widget in (self.direction, self.axis, QLabel("planes"), self.first, QLabel("to"), self.last):
+            row.addWidget(widget)
+        row.setStretchFactor(self.direction, 1)
+        grid.addLayout(row, 0, 0, 1, 2)
+        grid.addWidget(self.propagate, 1, 0)
+        grid.addWidget(self.progress, 1, 1)
+        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
+        return grid
+
+    def _make_plot(self) -> QWidget:
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(3)
+        self.plot = _tip(ScorePlot(), "Predicted IoU of the object on each plane; click to go there. Dots are anchors.")
+        self.weakest = self._button("Weakest plane", "weakest_plane", "Show the plane that most needs a look.")
+        column.addWidget(self.plot)
+        column.addWidget(self.weakest)
+        return box
+
+    def _make_commit_row(self) -> QLayout:
+        row = QHBoxLayout()
+        self.commit = self._button("Commit", "commit", "Write all drafts into the Labels layer, as one undo step.")
+        self.undo = self._button("Undo", "undo", "Undo the last step in the Labels layer; prompts come back with it.")
+        self.discard = _tip(QPushButton("Discard"), "Forget the prompts and the draft of this object.")
+        for widget in (self.commit, self.undo, self.discard):
+            row.addWidget(widget, 1)
+        return row
+
+    def _make_status(self) -> QWidget:
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.status.setMinimumHeight(2 * self.fontMetrics().height())
+        self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.restore = _tip(QPushButton(), "Bring back the prompts that were kept when this image was open last.")
+        self.restore.hide()
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.status)
+        column.addWidget(self.restore)
+        return box
+
+    def _make_advanced(self) -> QWidget:
+        self._make_options()
+        self._make_cleanup()
+        self.adopted = _tip(
+            LayerBox("SAM points and SAM shapes"),
+            "Take prompts from a Points or Shapes layer of yours, too; it is read only.",
+        )
+        self.cache = _tip(QComboBox(), "Where encoded planes are kept. They make the next session start at once.")
+        self.use_labels = _tip(
+            QPushButton("Use label"), "Make the selected label of the result, on this plane, an anchor of this object."
+        )
+        self.reopen = _tip(QPushButton("Reopen object"), "Take the committed object with this number up again.")
+        self.save = _tip(QPushButton("Save prompts…"), "Write all prompts as JSON; `sam-stacks segment` replays them.")
+        body = QWidget()
+        form = QFormLayout(body)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setSpacing(3)
+        form.addRow(_side_by_side(self.one_object_each, self.encode_ahead))
+        form.addRow(_side_by_side(self.show_preview, self.contour))
+        form.addRow(_side_by_side(self.largest, self.fill_holes, self.overwrite))
+        form.addRow(_side_by_side(QLabel("Smooth"), self.smooth, QLabel("Min. size"), self.min_size))
+        form.addRow("Prompts", self.adopted)
+        form.addRow("Cache", self.cache)
+        form.addRow(_side_by_side(self.use_labels, self.reopen, self.save))
+        self.advanced = QCollapsible("More")
+        self.advanced.toggleButton().setStyleSheet("text-align: left; background: transparent; border: none")
+        self.advanced.setDuration(0)
+        self.advanced.addWidget(body)
+        return self.advanced
+
+    def _make_options(self) -> None:
+        self.one_object_each = _tip(QCheckBox("One object per prompt"), "N clicks or boxes become N objects.")
+        self.encode_ahead = _tip(QCheckBox("Encode ahead"), "Encode planes around this one meanwhile; untick to pause.")
+        key = self._keys.get("hide_preview", "")
+        self.show_preview = _tip(QCheckBox(f"Preview ({key})"), f"Untick to see the image without drafts. Key: {key}.")
+        self.show_preview.setChecked(True)
+        self.contour = _tip(QCheckBox("Outlines"), "Show drafts as outlines instead of areas.")
+        self.overwrite = _tip(QCheckBox("Overwrite"), "Let a commit take voxels of other objects.")
+
+    def _make_cleanup(self) -> None:
+        self.largest = _tip(QCheckBox("Largest only"), "On commit, drop all pieces of an object but the largest.")
+        self.fill_holes = _tip(QCheckBox("Fill holes"), "On commit, fill holes on every plane.")
+        self.smooth = _tip(QDoubleSpinBox(), "On commit, smooth outlines by so many pixels; 0 leaves them as they are.")
+        self.smooth.setRange(0, 20)
+        self.smooth.setSingleStep(0.5)
+        self.min_size = _tip(QSpinBox(), "On commit, drop pieces of fewer voxels.")
+        self.min_size.setRange(0, 10**6)
+
+    def _button(self, text: str, action: str, tip: str) -> QPushButton:
+        key = self._keys.get(action, "")
+        return _tip(QPushButton(f"{text} ({key})" if key else text), f"{tip} Key: {key or 'none'}.")
+
+
+def _tip(widget: Any, text: str) -> Any:
+    widget.setToolTip(text)
+    return widget
+
+
+def _side_by_side(*widgets: QWidget) -> QLayout:
+    row = QHBoxLayout()
+    row.setSpacing(4)
+    for widget in widgets:
+        row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)
+    return row

@@ -1,0 +1,307 @@
+"""The state of an annotation as one frozen value, and what each event makes of it. No Qt, no napari.
+
+A session holds the prompts as the layers show them, a draft for each object on each plane, and which requests are
+under way. Every function takes a session and returns the next one, so that any moment can be kept and gone back to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from napari_sam.plugin.drafts import Crop
+from napari_sam.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_sam.predictor import LowRes, MaskPrediction
+    from napari_sam.propagation import PlaneMask
+    from napari_sam.stack import Plane
+
+Key = tuple[int, "Plane"]  # an object on a plane
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """One of the masks that an ambiguous prompt has."""
+
+    mask: Crop
+    score: float
+    low_res_logits: LowRes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """What is known of one object on one plane.
+
+    Attributes
+    ----------
+    mask : Crop
+        What the preview shows.
+    score : float
+        Predicted IoU; 1 for what was painted.
+    origin : {"prompted", "painted", "walked"}
+        Drafts of the first two kinds are anchors: the user vouches for them, and no walk changes them.
+    said : Prompt or None
+        What gives this very mask again; None if only the mask itself does.
+    choices : tuple of Choice
+        The masks that the user may choose from, best first.
+    under : Draft or None
+        What was here before the prompts, and will be again when they go.
+    """
+
+    mask: Crop
+    score: float
+    origin: Literal["prompted", "painted", "walked"]
+    said: Prompt | None = None
+    choices: tuple[Choice, ...] = ()
+    under: Draft | None = None
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether the user vouches for it."""
+        return self.origin != "walked"
+
+    @property
+    def chosen(self) -> int:
+        """Which of the choices is shown."""
+        return next((i for i, choice in enumerate(self.choices) if choice.mask is self.mask), 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ask:
+    """A request to decode; its answer counts only while no later one was made for its key."""
+
+    number: int
+    key: Key
+    prompt: Prompt
+    mask_input: LowRes | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Commit:
+    """What was written into the labels at once, to be taken up again when that is undone."""
+
+    prompts: Mapping[Key, Prompt]
+    drafts: Mapping[Key, Draft]
+
+    @property
+    def object_ids(self) -> set[int]:
+        """The objects that were written."""
+        return {object_id for object_id, _ in self.drafts}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """One moment of an annotation.
+
+    Attributes
+    ----------
+    prompts : mapping
+        (object id, plane) to the prompt that the layers hold.
+    drafts : mapping
+        (object id, plane) to its draft.
+    asked : mapping
+        Key to the number of the request that has not been answered.
+    number : int
+        Of the latest request.
+    changed : frozenset
+        Anchors that changed since the last walk.
+    commits : tuple of Commit
+        In their order.
+    """
+
+    prompts: Mapping[Key, Prompt] = field(default_factory=dict)
+    drafts: Mapping[Key, Draft] = field(default_factory=dict)
+    asked: Mapping[Key, int] = field(default_factory=dict)
+    number: int = 0
+    changed: frozenset[Key] = frozenset()
+    commits: tuple[Commit, ...] = ()
+
+    @property
+    def crops(self) -> dict[Key, Crop]:
+        """The masks of all drafts."""
+        return {key: draft.mask for key, draft in self.drafts.items()}
+
+    @property
+    def object_ids(self) -> set[int]:
+        """Objects that have prompts or drafts."""
+        return {object_id for object_id, _ in (*self.prompts, *self.drafts)}
+
+
+def with_prompts(session: Session, prompts: Mapping[Key, Prompt]) -> tuple[Session, tuple[Ask, ...]]:
+    """Take the prompts as they are now; what changed is to be decoded, what is gone gives back what it covered."""
+    gone = session.prompts.keys() - prompts.keys()
+    drafts = {key: draft for key, draft in session.drafts.items() if key not in gone or draft.origin != "prompted"}
+    uncovered = {key: session.drafts[key].under for key in gone if key in session.drafts}
+    drafts.update({key: draft for key, draft in uncovered.items() if draft is not None and key not in drafts})
+    changed = [key for key, prompt in prompts.items() if session.prompts.get(key) != prompt]
+    session = replace(
+        session,
+        prompts=dict(prompts),
+        drafts=drafts,
+        asked={key: number for key, number in session.asked.items() if key not in gone},
+        changed=session.changed | gone | set(changed),
+    )
+    return asking(session, changed)
+
+
+def asking(session: Session, keys: Collection[Key]) -> tuple[Session, tuple[Ask, ...]]:
+    """Ask for the prompts of some keys anew."""
+    asks = tuple(_ask(session, key, session.number + i) for i, key in enumerate(keys, start=1))
+    numbers = {ask.key: ask.number for ask in asks}
+    return replace(session, asked={**session.asked, **numbers}, number=session.number + len(asks)), asks
+
+
+def answered(session: Session, ask: Ask, prediction: MaskPrediction) -> Session:
+    """Take an answer, unless it was overtaken."""
+    if session.asked.get(ask.key) != ask.number:
+        return session
+    choices = tuple(
+        Choice(Crop.of(mask), float(score), logits)
+        for mask, score, logits in zip(
+            prediction.masks, prediction.iou_predictions, prediction.low_res_logits, strict=True
+        )
+    )
+    draft = Draft(
+        choices[0].mask,
+        choices[0].score,
+        "prompted",
+        said=ask.prompt if ask.mask_input is None else None,
+        choices=choices,
+        under=_under(session, ask.key),
+    )
+    return replace(_without_request(session, ask), drafts={**session.drafts, ask.key: draft})
+
+
+def failed(session: Session, ask: Ask) -> Session:
+    """Give a request up; the draft stays as it was."""
+    return _without_request(session, ask) if session.asked.get(ask.key) == ask.number else session
+
+
+def next_choice(session: Session, key: Key) -> Session:
+    """Show the next of the masks of an ambiguous prompt; after the last comes the first."""
+    draft = session.drafts.get(key)
+    if draft is None or len(draft.choices) < 2:
+        return session
+    index = (draft.chosen + 1) % len(draft.choices)
+    choice = draft.choices[index]
+    said = session.prompts.get(key) if index == 0 else None
+    chosen = replace(draft, mask=choice.mask, score=choice.score, said=said)
+    return replace(session, drafts={**session.drafts, key: chosen}, changed=session.changed | {key})
+
+
+def painted(session: Session, plane: Plane, labels: NDArray[np.integer]) -> Session:
+    """Take what somebody painted over the drafts of a plane; every object that changed there is an anchor now."""
+    present = {int(one) for one in np.unique(labels)} - {0}
+    drafts, changed = dict(session.drafts), set()
+    for object_id in present | {one for one, where in session.drafts if where == plane}:
+        key, mask = (object_id, plane), labels == object_id
+        before = session.drafts.get(key)
+        if before is not None and np.array_equal(before.mask.full(), mask):
+            continue
+        changed.add(key)
+        drafts[key] = Draft(Crop.of(mask), 1.0, "painted")
+    unanswered = {key: number for key, number in session.asked.items() if key not in changed}
+    return replace(session, drafts=drafts, asked=unanswered, changed=session.changed | changed)
+
+
+def walked(session: Session, found: PlaneMask, mask: Crop) -> Session:
+    """Take what a walk found of an object on a plane, unless the user vouches for something else there."""
+    key = (found.object_id, found.plane)
+    draft = session.drafts.get(key)
+    if key in session.prompts or (draft is not None and draft.is_anchor):
+        return session
+    return replace(session, drafts={**session.drafts, key: Draft(mask, found.score, "walked")})
+
+
+def after_walk(session: Session, object_ids: Collection[int], lost: Collection[Key]) -> Session:
+    """End a walk that was not cancelled: what it went over and did not find again is gone."""
+    drafts = {key: draft for key, draft in session.drafts.items() if key not in lost or draft.is_anchor}
+    return replace(
+        session, drafts=drafts, changed=frozenset(key for key in session.changed if key[0] not in object_ids)
+    )
+
+
+def anchors(session: Session, object_ids: Collection[int]) -> tuple[Prompt, ...]:
+    """Say what the user vouches for, as prompts that give the same masks again: to walk from, and to save."""
+    found: dict[Key, Prompt] = {key: prompt for key, prompt in session.prompts.items() if key[0] in object_ids}
+    for key, draft in session.drafts.items():
+        if key[0] in object_ids and draft.is_anchor:
+            found.pop(key, None)
+            if draft.said is not None:
+                found[key] = draft.said
+            elif draft.mask:
+                found[key] = Prompt(key[1], mask=draft.mask.full(), object_id=key[0])
+    return tuple(found[key] for key in sorted(found))
+
+
+def committed(session: Session, object_ids: Collection[int]) -> Session:
+    """Put objects away, after they were written into the labels."""
+    own = set(object_ids)
+    commit = Commit(
+        {key: prompt for key, prompt in session.prompts.items() if key[0] in own},
+        {key: draft for key, draft in session.drafts.items() if key[0] in own},
+    )
+    return replace(without_objects(session, own), commits=(*session.commits, commit))
+
+
+def without_objects(session: Session, object_ids: Collection[int]) -> Session:
+    """Forget objects that were not committed."""
+    own = set(object_ids)
+    return replace(
+        session,
+        prompts={key: prompt for key, prompt in session.prompts.items() if key[0] not in own},
+        drafts={key: draft for key, draft in session.drafts.items() if key[0] not in own},
+        asked={key: number for key, number in session.asked.items() if key[0] not in own},
+        changed=frozenset(key for key in session.changed if key[0] not in own),
+    )
+
+
+def reopened(session: Session, commit: Commit) -> Session:
+    """Take a commit up again, to edit it further or because it was undone."""
+    return replace(
+        session,
+        prompts={**session.prompts, **commit.prompts},
+        drafts={**session.drafts, **commit.drafts},
+        commits=tuple(one for one in session.commits if one is not commit),
+    )
+
+
+def with_commits(session: Session) -> Session:
+    """Take all commits up at once; of an object that was committed twice the later one counts."""
+    for commit in reversed(session.commits):
+        if not session.object_ids & commit.object_ids:
+            session = reopened(session, commit)
+    return session
+
+
+def next_object_id(session: Session, taken: int = 0) -> int:
+    """Smallest id above all that are in use, in the session, its commits and the labels (up to ``taken``)."""
+    done = {object_id for commit in session.commits for object_id in commit.object_ids}
+    return max(session.object_ids | done | {taken}) + 1
+
+
+def _ask(session: Session, key: Key, number: int) -> Ask:
+    """Ask for the prompt of a key, with what the user has accepted so far as the mask to refine."""
+    prompt, draft = session.prompts[key], session.drafts.get(key)
+    if draft is not None and draft.origin == "prompted" and draft.chosen > 0:
+        return Ask(number, key, prompt, draft.choices[draft.chosen].low_res_logits)
+    under = _under(session, key)
+    if under is not None and under.mask and prompt.mask is None:
+        prompt = replace(prompt, mask=under.mask.full())
+    return Ask(number, key, prompt)
+
+
+def _under(session: Session, key: Key) -> Draft | None:
+    draft = session.drafts.get(key)
+    return draft.under if draft is not None and draft.origin == "prompted" else draft
+
+
+def _without_request(session: Session, ask: Ask) -> Session:
+    return replace(session, asked={key: number for key, number in session.asked.items() if key != ask.key})

@@ -1,0 +1,213 @@
+"""The layers that an annotation works with in a viewer: where prompts are drawn and drafts are seen. No Qt."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_sam.plugin import layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer, Points, Shapes
+
+    from napari_sam.plugin.drafts import DraftLabels
+    from napari_sam.plugin.layers import Reading, Taken
+    from napari_sam.plugin.view import ImageView
+
+Tool = Literal["point", "box", "outline", "scribble", "brush", "eraser"]
+
+_MODES: dict[Tool, tuple[str, str]] = {
+    "point": ("points", "add"),
+    "box": ("shapes", "add_rectangle"),
+    "outline": ("shapes", "add_polygon_lasso"),
+    "scribble": ("shapes", "add_path"),
+    "brush": ("preview", "paint"),
+    "eraser": ("preview", "erase"),
+}
+_DONE = ("added", "removed", "changed")  # layers tell also what they are about to do
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Away:
+    """Prompts that were taken off the stage, and the user's layers that were read then."""
+
+    taken: tuple[Taken, ...]
+    adopted: tuple[Points | Shapes, ...]
+
+
+class Stage:
+    """Points, Shapes and the preview: made when they are needed, again if somebody removes them.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Gets the layers.
+    image : Image
+        Whose place in the world they take.
+    view : ImageView
+        The image as planes.
+    drafts : DraftLabels
+        What the preview shows.
+    on_prompts : callable
+        Told that points or shapes changed, and whether some were added.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        view: ImageView,
+        drafts: DraftLabels,
+        on_prompts: Callable[[bool], None],
+    ) -> None:
+        self._viewer, self._image, self._view, self._drafts = viewer, image, view, drafts
+        self._on_prompts = on_prompts
+        self._held = self._as_contour = False
+        self.points: Points | None = None
+        self.shapes: Shapes | None = None
+        self.preview: Labels | None = None
+        self.adopted: tuple[Points | Shapes, ...] = ()
+
+    def show(self, view: ImageView, drafts: DraftLabels) -> None:
+        """Turn to other axes of the same image."""
+        self._view, self._drafts = view, drafts
+        if self.preview is not None:
+            self.preview.data = drafts
+
+    def adopt(self, adopted: Iterable[Points | Shapes]) -> None:
+        """Take prompts from layers of the user, too; they are read and never changed."""
+        for layer in self.adopted:
+            layer.events.data.disconnect(self._on_data)
+        self.adopted = tuple(adopted)
+        for layer in self.adopted:
+            layer.events.data.connect(self._on_data)
+        if not self._held:
+            self._on_prompts(False)
+
+    def use(self, tool: Tool, *, object_id: int, positive: bool) -> None:
+        """Make the layer of a tool active and the tool its mode, aimed at an object."""
+        self.ensure()
+        name, mode = _MODES[tool]
+        layer = getattr(self, name)
+        self.aim(object_id=object_id, positive=positive)
+        self._viewer.layers.selection.active = layer
+        layer.mode = mode
+
+    def ensure(self) -> None:
+        """See to it that the layers are there, the points on top and ready for a click."""
+        if self.preview is None:
+            self.preview = self._add(layers.new_labels(self._image, self._drafts, name="SAM preview"))
+            self.draw_drafts(as_contour=self._as_contour)
+        if self.shapes is None:
+            self.shapes = self._listened(self._add(layers.new_shapes(self._image, self._view)))
+        if self.points is None:
+            self.points = self._listened(self._add(layers.new_points(self._image, self._view)))
+            self.points.mode = "add"
+
+    def slip_under(self, layer: Labels) -> Labels:
+        """Add a layer under the preview, and return it; the tool that is active stays so."""
+        active = self._viewer.layers.selection.active
+        below = list(self._viewer.layers).index(self.preview) if self.preview is not None else len(self._viewer.layers)
+        self._viewer.layers.insert(below, layer)
+        self._viewer.layers.selection.active = active
+        return layer
+
+    def aim(self, *, object_id: int, positive: bool) -> None:
+        """Choose the object and the polarity of the next prompt."""
+        for layer in self._own:
+            layers.aim(layer, object_id=object_id, positive=positive)
+        if self.preview is not None:
+            self.preview.selected_label = object_id
+        self.colour(object_id)
+
+    def colour(self, object_id: int) -> None:
+        """Colour prompts by what they say, those of an object stronger than others."""
+        for layer in self._own:
+            layers.paint_by_features(layer, object_id=object_id, labels=self.preview)
+
+    def read(self, *, taken: int) -> Reading:
+        """Read the prompts as they are now; objects without an id get one above `taken`."""
+        return layers.read_prompts((*self._own, *self.adopted), self._image, self._view, taken=taken)
+
+    def take(self, object_ids: Iterable[int]) -> Away:
+        """Take the prompts of some objects out of the layers; those of adopted layers count no more, either."""
+        ids = tuple(object_ids)
+        with self.held():
+            away = Away(tuple(layers.take_objects(layer, ids) for layer in self._own), self.adopted)
+            self.adopt(())
+        return away
+
+    def put_back(self, away: Away) -> None:
+        """Undo `take`."""
+        self.ensure()
+        with self.held():
+            for layer, own in zip(self._own, away.taken, strict=False):
+                layers.put_back(layer, own)
+            self.adopt(away.adopted)
+
+    def draw_drafts(self, *, as_contour: bool) -> None:
+        """Show drafts as outlines, or as areas that let the image through."""
+        self._as_contour = as_contour
+        if self.preview is not None:
+            self.preview.contour = 2 if as_contour else 0
+            self.preview.opacity = 0.9 if as_contour else 0.5
+
+    def refresh(self) -> None:
+        """Show the drafts as they are now."""
+        if self.preview is not None:
+            self.preview.refresh()
+
+    def forget(self, layer: Any) -> bool:
+        """Let go of a layer that was removed from the viewer; whether it was one of these."""
+        own = [name for name in ("points", "shapes", "preview") if getattr(self, name) == layer]
+        for name in own:
+            setattr(self, name, None)
+        self.adopted = tuple(one for one in self.adopted if one != layer)
+        return bool(own)
+
+    def close(self) -> None:
+        """Stop listening; the layers stay with the user."""
+        for layer in (*self._own, *self.adopted):
+            layer.events.data.disconnect(self._on_data)
+        for layer in self._own:
+            layer.events.features.disconnect(self._on_features)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Say nothing about changes of the layers that are made inside."""
+        before, self._held = self._held, True
+        try:
+            yield
+        finally:
+            self._held = before
+
+    @property
+    def own_layers(self) -> tuple[Layer, ...]:
+        """The layers that were made here and are still there."""
+        return tuple(layer for layer in (self.preview, self.shapes, self.points) if layer is not None)
+
+    @property
+    def _own(self) -> tuple[Points | Shapes, ...]:
+        return tuple(layer for layer in (self.points, self.shapes) if layer is not None)
+
+    def _add(self, layer: Any) -> Any:
+        self._viewer.add_layer(layer)
+        return layer
+
+    def _listened(self, layer: Any) -> Any:
+        layer.events.data.connect(self._on_data)
+        layer.events.features.connect(self._on_features)
+        return layer
+
+    def _on_data(self, event: Any) -> None:
+        if not self._held and str(getattr(event, "action", "changed")) in _DONE:
+            self._on_prompts(str(getattr(event, "action", "")) == "added")
+
+    def _on_features(self, event: Any) -> None:
+        del event
+        if not self._held:
+            self._on_prompts(False)

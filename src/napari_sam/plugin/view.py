@@ -1,0 +1,200 @@
+"""How an image layer is seen as a stack of planes: its axes, its level, and the way from data to a plane and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari.layers import Image
+
+    from napari_sam.prompts import Prompt
+    from napari_sam.stack import Plane
+
+Coordinates = NDArray[np.float64]
+
+LARGEST_SIDE = 2048  # pixels; models see at most 1024, and reading more of a pyramid costs without showing more
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageView:
+    """An image layer as planes.
+
+    Attributes
+    ----------
+    array : array-like
+        ``(*stack, h, w)``, or ``(*stack, h, w, channels)`` if `rgb`: one level of the layer's data, turned so that the
+        displayed axes come last. Nothing has been read.
+    shape : tuple of int
+        Of the layer's data at full resolution and in its own order, without colours.
+    order : tuple of int
+        Axes of the layer's data: the leading ones, then the axis of rows and that of columns. Both parts ascend.
+    rgb : bool
+        Whether the last axis of `array` holds colours.
+    level : int
+        Of the pyramid; 0 is full resolution.
+    """
+
+    array: Any
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    rgb: bool = False
+    level: int = 0
+
+    @property
+    def stack_shape(self) -> tuple[int, ...]:
+        """Lengths of the leading axes."""
+        return tuple(self.shape[axis] for axis in self.order[:-2])
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """``(h, w)`` of a plane at full resolution."""
+        rows, columns = self.order[-2:]
+        return self.shape[rows], self.shape[columns]
+
+    @property
+    def level_shape(self) -> tuple[int, int]:
+        """``(h, w)`` of a plane of `array`."""
+        height, width = self.array.shape[len(self.stack_shape) :][:2]
+        return int(height), int(width)
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """Shape of `array` without colours."""
+        return (*self.stack_shape, *self.level_shape)
+
+    def to_plane(self, coordinates: Coordinates) -> tuple[list[Plane], Coordinates]:
+        """Split data coordinates ``(N, ndim)`` into N planes (the nearest) and ``(N, 2)`` rows and columns."""
+        leading = np.round(coordinates[:, self.order[:-2]]).astype(int)
+        return [tuple(plane) for plane in leading.tolist()], coordinates[:, self.order[-2:]]
+
+    def to_data(self, plane: Plane, rows_columns: Coordinates) -> Coordinates:
+        """Join a plane and ``(N, 2)`` rows and columns into data coordinates ``(N, ndim)``; undoes `to_plane`."""
+        coordinates = np.empty((len(rows_columns), len(self.shape)))
+        coordinates[:, self.order[:-2]] = plane
+        coordinates[:, self.order[-2:]] = rows_columns
+        return coordinates
+
+    def index(self, plane: Plane) -> tuple[int | slice, ...]:
+        """Index of a plane in data of the layer's shape; what it selects is ``(h, w)``."""
+        index: list[int | slice] = [slice(None)] * len(self.shape)
+        for axis, position in zip(self.order[:-2], plane, strict=True):
+            index[axis] = position
+        return tuple(index)
+
+    def contains(self, plane: Plane) -> bool:
+        """Whether there is such a plane."""
+        return all(0 <= position < n for position, n in zip(plane, self.stack_shape, strict=True))
+
+    def to_level(self, prompt: Prompt) -> Prompt:
+        """Take a prompt from full resolution to the level that is read."""
+        if self.level == 0:
+            return prompt
+        zoom = np.divide(self.level_shape, self.plane_shape)
+
+        def shrink(points: Any) -> Coordinates:
+            return np.asarray((np.reshape(points, (-1, 2)) + 0.5) * zoom - 0.5)
+
+        box = None
+        if prompt.box is not None:
+            outline = np.add(prompt.box, [[-0.5], [0.5]])  # its edges move, and pixels are counted again
+            box = np.sort(shrink(outline) - [[-0.5], [0.5]], axis=0).tolist()
+        mask = None if prompt.mask is None else shrink_mask(prompt.mask, self.level_shape)
+        return replace(prompt, points=shrink(prompt.points).tolist(), box=box, mask=mask)
+
+    def from_level(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """Take ``(h, w)`` of the level that is read to full resolution; the nearest pixel counts."""
+        return mask if mask.shape == self.plane_shape else resample(mask, self.plane_shape)
+
+
+def view_image(layer: Image, dims_order: Sequence[int]) -> ImageView:
+    """View an image layer as planes of the axes that are displayed.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        Of any number of axes, RGB or not, multiscale or not; not read.
+    dims_order : sequence of int
+        ``viewer.dims.order``: the last two are displayed.
+
+    Raises
+    ------
+    ValueError
+        If the layer has no plane, or the viewer's last two axes are not both axes of the layer.
+    """
+    levels = tuple(layer.data) if layer.multiscale else (layer.data,)
+    order = _stack_order(dims_order, layer.ndim)
+    level = _finest_that_fits([tuple(data.shape) for data in levels], order)
+    array = _turn(levels[level], (*order, layer.ndim) if layer.rgb else order)
+    return ImageView(array, tuple(int(n) for n in levels[0].shape[: layer.ndim]), order, bool(layer.rgb), level)
+
+
+def resample(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Resize ``(h, w)`` to another size by the nearest pixel, outer edges in place."""
+    rows, columns = (
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for old, new in zip(plane.shape, size, strict=True)
+    )
+    return plane[np.ix_(rows, columns)]
+
+
+def shrink_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Resize a mask to a smaller size; an object that falls between the pixels keeps one of them."""
+    small = resample(mask, size)
+    if not small.any():
+        middle = np.argwhere(mask).mean(axis=0) * size / mask.shape
+        small[tuple(np.minimum(middle.astype(int), np.subtract(size, 1)))] = True
+    return small
+
+
+def _stack_order(dims_order: Sequence[int], ndim: int) -> tuple[int, ...]:
+    """Axes of a layer of `ndim` axes: those that are not displayed, then the two that are, each ascending.
+
+    The layer's axes are the last ones of the viewer's.
+    """
+    offset = len(dims_order) - ndim
+    own = [axis - offset for axis in dims_order if axis >= offset]
+    if ndim < 2 or set(dims_order[-2:]) != {axis + offset for axis in own[-2:]}:
+        msg = "the displayed axes are not both axes of the image; roll the axes back or choose another image"
+        raise ValueError(msg)
+    return (*sorted(own[:-2]), *sorted(own[-2:]))
+
+
+def _finest_that_fits(shapes: Sequence[tuple[int, ...]], order: tuple[int, ...]) -> int:
+    """Choose the first level whose planes are no longer than `LARGEST_SIDE`, among those that have all planes."""
+    leading, displayed = order[:-2], order[-2:]
+    candidates = [
+        level for level, shape in enumerate(shapes) if all(shape[axis] == shapes[0][axis] for axis in leading)
+    ]
+    fitting = (level for level in candidates if max(shapes[level][axis] for axis in displayed) <= LARGEST_SIDE)
+    return next(fitting, candidates[-1])
+
+
+def _turn(array: Any, order: tuple[int, ...]) -> Any:
+    if order == tuple(range(len(order))):
+        return array
+    return array.transpose(order) if hasattr(array, "transpose") else _Turned(array, order)
+
+
+class _Turned:
+    """An array-like with its axes in another order; read when it is indexed."""
+
+    def __init__(self, array: Any, order: tuple[int, ...]) -> None:
+        self._array = array
+        self._order = order
+        self.shape = tuple(array.shape[axis] for axis in order)
+        self.dtype = array.dtype
+        self.ndim = len(order)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        keys = key if isinstance(key, tuple) else (key,)
+        keys = (*keys, *[slice(None)] * (self.ndim - len(keys)))
+        inner = tuple(keys[self._order.index(axis)] for axis in range(self.ndim))
+        kept = [axis for axis in range(self.ndim) if isinstance(inner[axis], slice)]
+        wanted = [axis for axis in self._order if axis in kept]
+        return np.asarray(self._array[inner]).transpose([kept.index(axis) for axis in wanted])

@@ -1,0 +1,168 @@
+"""Where a walk goes: the planes of the objects, the range that changed, the curve of scores, the weakest plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from napari_sam.plugin.session import anchors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from napari_sam.plugin.session import Key, Session
+    from napari_sam.prompts import Prompt
+    from napari_sam.stack import Plane
+
+Direction = Literal["both", "forward", "back"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What a walk is asked to do.
+
+    Attributes
+    ----------
+    object_ids : tuple of int
+        Who walks.
+    axis : int
+        Along which leading axis.
+    start, stop : int
+        Planes along the axis, half-open.
+    """
+
+    object_ids: tuple[int, ...]
+    axis: int
+    start: int
+    stop: int
+
+    def holds(self, plane: Plane) -> bool:
+        """Whether the walk may come to a plane."""
+        return self.start <= plane[self.axis] < self.stop
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneScore:
+    """One point of the curve under the buttons."""
+
+    position: int
+    score: float
+    is_anchor: bool
+
+
+def plan(
+    session: Session,
+    object_ids: Collection[int],
+    *,
+    axis: int,
+    stack_shape: tuple[int, ...],
+    limits: tuple[int, int] | None = None,
+    direction: Direction = "both",
+    plane: Plane = (),
+) -> tuple[Route, tuple[Prompt, ...]]:
+    """Plan a walk: from the anchors that changed to the nearest ones that did not, else to the limits.
+
+    Parameters
+    ----------
+    session : Session
+        Its anchors count.
+    object_ids : collection of int
+        Who walks.
+    axis : int
+        Along which leading axis.
+    stack_shape : tuple of int
+        Lengths of the leading axes.
+    limits : (int, int), optional
+        Planes that may be reached, half-open. None: all.
+    direction : {"both", "forward", "back"}
+        ``"forward"`` starts at `plane`, ``"back"`` ends there.
+    plane : tuple of int
+        The plane that is shown.
+
+    Returns
+    -------
+    Route, tuple of Prompt
+        Where to, and the anchors to start from.
+
+    Raises
+    ------
+    ValueError
+        If there is nowhere to go, or nothing to start from.
+    """
+    if not stack_shape:
+        msg = "the image is a single plane: there is nowhere to propagate to; commit the mask"
+        raise ValueError(msg)
+    start, stop = limits or (0, stack_shape[axis])
+    start = max(start, plane[axis]) if direction == "forward" else start
+    stop = min(stop, plane[axis] + 1) if direction == "back" else stop
+    ids = tuple(sorted(object_ids))
+    start, stop = _what_changed(session, ids, axis, (start, stop))
+    way = Route(object_ids=ids, axis=axis, start=start, stop=stop)
+    seeds = tuple(prompt for prompt in anchors(session, ids) if way.holds(prompt.plane))
+    if not seeds:
+        msg = (
+            f"object {', '.join(map(str, ids))} has no prompt from plane {start} to {stop - 1}; click on it there first"
+        )
+        raise ValueError(msg)
+    return way, seeds
+
+
+def expected(session: Session, way: Route, seeds: Collection[Plane]) -> set[Key]:
+    """Drafts of earlier walks that this one goes over: it may find them again, or not."""
+    fixed = {_others(plane, way.axis) for plane in seeds}
+    return {
+        key
+        for key, draft in session.drafts.items()
+        if key[0] in way.object_ids and not draft.is_anchor and way.holds(key[1]) and _others(key[1], way.axis) in fixed
+    }
+
+
+def scores(session: Session, object_id: int, *, axis: int, like: Plane) -> tuple[PlaneScore, ...]:
+    """Scores of an object along an axis, through the plane ``like``."""
+    if axis >= len(like):
+        return ()
+    found = [
+        PlaneScore(plane[axis], draft.score if draft.mask else 0.0, draft.is_anchor)
+        for (one, plane), draft in session.drafts.items()
+        if one == object_id and _others(plane, axis) == _others(like, axis) and (draft.mask or draft.is_anchor)
+    ]
+    return tuple(sorted(found, key=lambda one: one.position))
+
+
+def weakest(curve: Collection[PlaneScore]) -> int | None:
+    """Position of the least certain plane that the user has not vouched for."""
+    open_to_doubt = [one for one in curve if not one.is_anchor]
+    return min(open_to_doubt, key=lambda one: one.score).position if open_to_doubt else None
+
+
+def outward(plane: Plane, shape: tuple[int, ...], *, axis: int) -> list[Plane]:
+    """All planes along an axis through one, the nearest first: the order in which a user will want them."""
+    if not shape:
+        return [()]
+    positions = sorted(range(shape[axis]), key=lambda position: abs(position - plane[axis]))
+    return [(*plane[:axis], position, *plane[axis + 1 :]) for position in positions]
+
+
+def _what_changed(session: Session, object_ids: tuple[int, ...], axis: int, limits: tuple[int, int]) -> tuple[int, int]:
+    """Narrow a walk that was done before to the planes between the anchors that did not change."""
+    start, stop = limits
+    anchored, changed = _anchored(session, object_ids, axis), _changed(session, object_ids, axis)
+    have_walked = {key[0] for key, draft in session.drafts.items() if not draft.is_anchor}
+    if not changed or not have_walked.issuperset(object_ids):
+        return limits
+    kept = anchored - changed
+    below, above = (p for p in kept if p < min(changed)), (p + 1 for p in kept if p > max(changed))
+    return max([start, *below]), min([stop, *above])
+
+
+def _others(plane: Plane, axis: int) -> Plane:
+    return (*plane[:axis], *plane[axis + 1 :])
+
+
+def _anchored(session: Session, object_ids: Collection[int], axis: int) -> set[int]:
+    keys = {key for key, draft in session.drafts.items() if draft.is_anchor} | session.prompts.keys()
+    return {plane[axis] for one, plane in keys if one in object_ids}
+
+
+def _changed(session: Session, object_ids: Collection[int], axis: int) -> set[int]:
+    return {plane[axis] for one, plane in session.changed if one in object_ids}

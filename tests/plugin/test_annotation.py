@@ -1,0 +1,426 @@
+"""What a user does to an image, without a window: clicks, walks, commits, and what must not be lost."""
+
+import numpy as np
+import pytest
+from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
+
+from napari_sam.plugin.keeping import restore
+
+SHAPE = (6, 40, 50)
+CLICK = (2, 20, 25)
+
+
+@pytest.fixture
+def studio():
+    return Studio(np.zeros(SHAPE, np.uint8))
+
+
+def _object(*planes, radius=RADIUS, value=1):
+    labels = np.zeros(SHAPE, int)
+    for plane in planes:
+        labels[plane][disc(CLICK[1:], SHAPE[1:], radius)] = value
+    return labels
+
+
+def test_the_layers_are_there_before_anything_is_pressed(studio):
+    names = [layer.name for layer in studio.viewer.layers]
+    assert names[1:] == ["SAM preview", "SAM shapes", "SAM points"]
+    assert studio.viewer.layers.selection.active is studio.points
+    assert studio.points.mode == "add"
+
+
+def test_a_click_is_previewed_and_no_labels_are_written(studio):
+    studio.click(*CLICK)
+    np.testing.assert_array_equal(studio.preview, _object(2))
+    assert studio.labels is None
+
+
+def test_the_three_masks_of_a_click_take_turns(studio):
+    studio.click(*CLICK)
+    studio.viewer.dims.set_point(0, 2)
+    radii = []
+    for _ in range(4):
+        radii.append(int(studio.preview[2].any(axis=1).sum() // 2))
+        studio.annotation.next_choice()
+    assert radii == [RADIUS, RADIUS + 2, RADIUS - 2, RADIUS]
+
+
+def test_a_click_after_choosing_refines_the_chosen_mask(studio):
+    studio.click(*CLICK)
+    studio.viewer.dims.set_point(0, 2)
+    studio.annotation.next_choice()
+    studio.click(2, 22, 25)
+    assert studio.segmenter.asked[-1][1][0, 0] == 1
+
+
+def test_an_answer_that_was_overtaken_is_dropped(studio):
+    studio.points.add(CLICK)
+    late = next(iter(studio.clicks.work()))
+    studio.points.data = np.array([[2, 10, 10]])
+    studio.clicks.deliver(late)
+    assert not studio.preview.any()
+    studio.work()
+    assert studio.preview[2, 10, 10] == 1
+
+
+def test_deleting_the_clicks_deletes_the_mask(studio):
+    studio.click(*CLICK)
+    studio.points.selected_data = {0}
+    studio.points.remove_selected()
+    studio.work()
+    assert not studio.preview.any()
+
+
+def test_propagation_fills_the_stack_and_commits_as_one_undo_step(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    np.testing.assert_array_equal(studio.preview, _object(*range(6)))
+    studio.annotation.commit()
+    np.testing.assert_array_equal(studio.labels.data, _object(*range(6)))
+    assert not studio.preview.any()
+    assert len(studio.points.data) == 0
+    assert studio.annotation.object_id == 2
+
+
+def test_the_next_click_after_the_first_commit_is_a_prompt_again(studio):
+    """The new Labels layer became the active one, and the next click on the image went to it."""
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    assert studio.viewer.layers.selection.active is studio.points
+    assert studio.points.mode == "add"
+    assert [layer.name for layer in studio.viewer.layers][1:3] == ["SAM labels", "SAM preview"]
+
+
+def test_undo_in_the_labels_layer_brings_voxels_and_prompts_back_byte_for_byte(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    before, clicks = studio.preview.copy(), studio.points.data.copy()
+    studio.annotation.commit()
+    studio.labels.undo()
+    studio.work()
+    assert not studio.labels.data.any()
+    np.testing.assert_array_equal(studio.preview, before)
+    np.testing.assert_array_equal(studio.points.data, clicks)
+    assert studio.annotation.object_id == 1
+
+
+def test_painting_in_the_labels_layer_is_undone_without_touching_commits(studio):
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    studio.labels.paint((0, 3, 3), 7)
+    studio.labels.undo()
+    np.testing.assert_array_equal(studio.labels.data, _object(2))
+    assert len(studio.points.data) == 0
+
+
+def test_a_commit_never_takes_voxels_of_others(studio):
+    mine = np.zeros(SHAPE, np.uint8)
+    mine[:, 20:] = 9
+    studio.annotation.set_result(studio.viewer.add_labels(mine.copy()))
+    studio.work()
+    assert studio.annotation.object_id == 10
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    np.testing.assert_array_equal(studio.labels.data == 9, mine == 9)
+    assert (studio.labels.data == 10).any()
+
+
+def test_others_are_overwritten_only_if_asked_and_not_preserved(studio):
+    studio.annotation.set_result(studio.viewer.add_labels(np.full(SHAPE, 9, np.uint8)))
+    studio.work()
+    studio.annotation.result.overlap = "replace"
+    studio.labels.preserve_labels = True
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    assert (studio.labels.data == 9).all()
+    studio.labels.preserve_labels = False
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    assert (studio.labels.data[2] == 11).sum() == disc(CLICK[1:], SHAPE[1:]).sum()
+
+
+def test_an_id_that_the_labels_cannot_hold_writes_nothing_and_says_so(studio):
+    studio.annotation.set_result(studio.viewer.add_labels(np.zeros(SHAPE, np.uint8)))
+    studio.annotation.aim(object_id=300)
+    studio.click(*CLICK)
+    with pytest.raises(ValueError, match="300 does not fit"):
+        studio.annotation.commit()
+    assert not studio.labels.data.any()
+    assert studio.preview.any()
+
+
+def test_a_cancelled_walk_keeps_what_it_found(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work(steps=3)
+    studio.annotation.cancel()
+    studio.work()
+    assert 0 < studio.preview.any(axis=(1, 2)).sum() < 6
+    assert studio.annotation.walking is None
+
+
+def test_a_corrected_plane_is_an_anchor_and_only_the_planes_beside_it_are_walked_again(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.annotation.stage.preview.paint((4, 5, 5), 1)
+    assert studio.preview[4, 5, 5] == 1
+    studio.annotation.propagate()
+    studio.work()
+    prompts, _, start, stop = studio.segmenter.walks[-1]
+    assert {prompt.plane for prompt in prompts} == {(2,), (4,)}
+    assert (start, stop) == (2, 6)
+    assert studio.preview[4, 5, 5] == 1
+
+
+def test_a_negative_click_on_a_walked_plane_refines_what_the_walk_found(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.annotation.aim(positive=False)
+    studio.click(4, 22, 25)
+    prompt, _ = studio.segmenter.asked[-1]
+    np.testing.assert_array_equal(prompt.mask, disc(CLICK[1:], SHAPE[1:]))
+    assert prompt.point_labels == (0,)
+
+
+def test_removing_a_correction_gives_back_what_the_walk_found(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    before = studio.preview.copy()
+    studio.click(4, 8, 8)
+    assert not np.array_equal(studio.preview, before)
+    studio.points.selected_data = {1}
+    studio.points.remove_selected()
+    np.testing.assert_array_equal(studio.preview, before)
+
+
+def test_nothing_of_one_object_reaches_the_next(studio):
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    studio.click(*CLICK)
+    prompt, mask_input = studio.segmenter.asked[-1]
+    assert (prompt.object_id, prompt.mask, mask_input) == (2, None, None)
+
+
+def test_one_object_for_each_click(studio):
+    studio.annotation.one_object_each = True
+    studio.click(2, 8, 8)
+    studio.click(2, 30, 30)
+    assert set(np.unique(studio.preview)) == {0, 1, 2}
+    studio.annotation.commit()
+    assert set(np.unique(studio.labels.data)) == {0, 1, 2}
+    studio.labels.undo()
+    assert not studio.labels.data.any()
+
+
+def test_all_objects_with_new_prompts_walk_together(studio):
+    studio.annotation.one_object_each = True
+    studio.click(2, 8, 8)
+    studio.click(2, 30, 30)
+    studio.annotation.propagate()
+    studio.work()
+    assert studio.preview[5, 8, 8] == 1
+    assert studio.preview[5, 30, 30] == 2
+    studio.click(3, 20, 40)
+    studio.annotation.propagate()
+    assert {prompt.object_id for prompt in studio.segmenter.walks[-1][0]} == {1, 2}
+    studio.work()
+    assert {prompt.object_id for prompt in studio.segmenter.walks[-1][0]} == {3}
+
+
+def test_a_reopened_object_loses_the_voxels_that_it_lost(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.annotation.commit()
+    studio.annotation.reopen(1)
+    studio.points.data = np.array([[2, 8, 8]])
+    studio.work()
+    studio.annotation.propagate(limits=(2, 4))
+    studio.work()
+    studio.annotation.commit()
+    assert studio.labels.data[2, 8, 8] == 1
+    assert studio.labels.data[2, 20, 25] == 0
+
+
+def test_a_walk_leaves_other_objects_alone(studio):
+    taken = np.zeros(SHAPE, int)
+    taken[4, :, 25:] = 5
+    studio.annotation.set_result(studio.viewer.add_labels(taken))
+    studio.work()
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    assert not studio.preview[4, :, 25:].any()
+    assert studio.preview[3, :, 25:].any()
+
+
+def test_a_failing_model_says_so_once_and_loses_no_prompt():
+    def fail(view, surroundings):
+        msg = "there is no file nano.safetensors"
+        raise FileNotFoundError(msg)
+
+    studio = Studio(np.zeros(SHAPE), open_segmenter=fail)
+    assert [str(error) for error in studio.errors] == ["there is no file nano.safetensors"]
+    studio.click(*CLICK)
+    assert len(studio.points.data) == 1
+    assert studio.annotation.segmenter is None
+
+
+def test_a_failing_decode_leaves_everything_as_it_was(studio):
+    studio.click(*CLICK)
+    before = studio.preview.copy()
+
+    def fail(*args, **kwargs):
+        msg = "out of memory"
+        raise RuntimeError(msg)
+
+    studio.segmenter.predict = fail
+    studio.click(2, 30, 30)
+    assert [str(error) for error in studio.errors] == ["out of memory"]
+    np.testing.assert_array_equal(studio.preview, before)
+
+
+def test_rolled_axes_segment_the_planes_that_are_shown(studio):
+    studio.viewer.dims.order = (1, 0, 2)
+    studio.work()
+    studio.click(*CLICK)
+    prompt, _ = studio.segmenter.asked[-1]
+    assert (prompt.plane, prompt.points) == ((20,), ((2, 25),))
+    assert studio.preview[:, 20].any()
+    assert not studio.preview[:, 19].any()
+
+
+def test_rolling_the_axes_and_back_loses_nothing(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    before = studio.preview.copy()
+    for order in ((1, 0, 2), (0, 1, 2)):
+        studio.viewer.dims.order = order
+        studio.work()
+    np.testing.assert_array_equal(studio.preview, before)
+
+
+def test_the_weakest_plane_is_one_step_away(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.annotation.go_to_weakest()
+    assert studio.annotation.plane == (5,)
+
+
+def test_neighbours_are_encoded_outward_from_the_current_plane():
+    opened = []
+
+    def open_segmenter(view, surroundings):
+        opened.append(FakeSegmenter(view, surroundings))
+        return opened[-1]
+
+    studio = Studio(np.zeros(SHAPE), open_segmenter=open_segmenter)
+    middle = int(studio.viewer.dims.point[0])
+    assert opened[0].embedded[:3] == [(middle,), (middle - 1,), (middle + 1,)]
+    assert len(opened[0].embedded) == 6
+
+
+def test_a_paused_encoding_goes_on_with_what_is_missing(studio):
+    assert studio.annotation.encoded == {(plane,) for plane in range(6)}
+    studio.segmenter.embedded.clear()
+    studio.annotation.encoded -= {(5,)}
+    studio.annotation.encode_ahead(False)
+    studio.work()
+    assert studio.segmenter.embedded == []
+    studio.annotation.encode_ahead(True)
+    studio.work()
+    assert studio.segmenter.embedded == [(5,)]
+
+
+def test_a_2d_image_is_segmented_and_has_nowhere_to_propagate_to():
+    studio = Studio(np.zeros((40, 50)))
+    studio.click(20, 25)
+    with pytest.raises(ValueError, match="single plane"):
+        studio.annotation.propagate()
+    studio.annotation.commit()
+    np.testing.assert_array_equal(studio.labels.data == 1, disc((20, 25), (40, 50)))
+
+
+def test_closing_leaves_the_layers_and_listens_no_more(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.annotation.close()
+    studio.click(2, 5, 5)
+    assert studio.clicks.is_empty
+    assert len(studio.viewer.layers) == 4
+
+
+def test_a_pyramid_is_labelled_at_full_resolution():
+    levels = [np.zeros((2, 4096, 64), np.uint8), np.zeros((2, 2048, 32), np.uint8)]
+    studio = Studio(levels, multiscale=True)
+    studio.viewer.dims.set_point(0, 1)
+    studio.click(1, 2000, 32)
+    prompt, _ = studio.segmenter.asked[-1]
+    assert prompt.points == ((999.75, 15.75),)
+    assert studio.annotation.stage.preview.data.shape == (2, 4096, 64)
+    assert studio.annotation.draft.mask.pixels.shape[0] == pytest.approx(4 * RADIUS, abs=2)
+
+
+def test_saved_prompts_hold_commits_too(studio):
+    studio.click(*CLICK)
+    studio.annotation.commit()
+    studio.click(3, 8, 8)
+    assert [(prompt.object_id, prompt.plane) for prompt in studio.annotation.prompts()] == [(1, (2,)), (2, (3,))]
+
+
+def test_a_resting_annotation_does_not_answer_when_the_axes_are_rolled(studio):
+    studio.annotation.suspend()
+    studio.viewer.dims.order = (1, 0, 2)
+    assert studio.clicks.is_empty
+    studio.annotation.resume()
+    assert studio.annotation.view.order == (1, 0, 2)
+
+
+def test_a_label_of_the_result_becomes_an_anchor(studio):
+    mine = np.zeros(SHAPE, int)
+    mine[2, 5:9, 5:9] = 3
+    studio.annotation.set_result(studio.viewer.add_labels(mine))
+    studio.work()
+    studio.viewer.dims.set_point(0, 2)
+    with pytest.raises(ValueError, match="not on this plane"):
+        studio.annotation.take_labels()
+    studio.labels.selected_label = 3
+    studio.annotation.take_labels()
+    (prompt,) = studio.annotation.prompts()
+    np.testing.assert_array_equal(prompt.mask, mine[2] == 3)
+
+
+def test_kept_prompts_are_drawn_again_as_they_were(studio):
+    studio.click(*CLICK)
+    studio.annotation.stage.shapes.add_rectangles(
+        np.array([[3, 4.5, 4.5], [3, 4.5, 9.5], [3, 9.5, 9.5], [3, 9.5, 4.5]])
+    )
+    studio.work()
+    studio.annotation.paint((4,), disc((10, 10), SHAPE[1:]).astype(int))
+    prompts = studio.annotation.prompts()
+    other = Studio(np.zeros(SHAPE, np.uint8), scale=(3, 1, 1))
+    restore(other.annotation, prompts)
+    other.work()
+    assert other.annotation.prompts() == prompts
+    np.testing.assert_array_equal(other.preview, studio.preview)
+
+
+def test_prompts_of_an_adopted_layer_are_committed_once_and_come_back_with_an_undo(studio):
+    mine = studio.viewer.add_points([[2, 8, 8], [2, 30, 30]], name="mine")
+    studio.annotation.stage.adopt([mine])
+    studio.work()
+    before = studio.preview.copy()
+    studio.annotation.commit()
+    studio.click(4, 20, 20)
+    assert set(np.unique(studio.preview)) == {0, 3}
+    studio.labels.undo()
+    studio.work()
+    np.testing.assert_array_equal(studio.preview[2], before[2])
+    assert len(mine.data) == 2

@@ -1,0 +1,98 @@
+"""Drafts look like an array, and a commit changes what it says and nothing else."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_sam.cleanup import Cleanup
+from napari_sam.plugin.drafts import Crop, DraftLabels, cleaned, edits, render
+from napari_sam.plugin.view import ImageView
+
+SHAPE = (3, 4, 6, 7)
+orders = st.permutations(range(4)).map(lambda order: (*sorted(order[:2]), *sorted(order[2:])))
+
+
+def _view(order):
+    return ImageView(np.zeros(SHAPE).transpose(order), SHAPE, order)
+
+
+def _drafts(labels, view):
+    planes = {plane: labels[view.index(plane)] for plane in np.ndindex(*view.stack_shape)}
+    ids = sorted(set(np.unique(labels)) - {0})
+    return {(int(i), plane): Crop.of(here == i) for plane, here in planes.items() for i in ids if (here == i).any()}
+
+
+labels_of_objects = arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 0, 0, 1, 2, 9]))
+keys = st.one_of(st.integers(-2, 2), st.slices(3), st.just(Ellipsis), st.just((slice(None), 1)))
+
+
+@given(arrays(bool, (6, 7)))
+def test_a_crop_is_the_mask_without_its_margin(mask):
+    crop = Crop.of(mask)
+    np.testing.assert_array_equal(crop.full(), mask)
+    assert bool(crop) == mask.any()
+
+
+@settings(max_examples=40)
+@given(labels_of_objects, orders, keys)
+def test_drafts_are_indexed_like_an_array(labels, order, key):
+    view = _view(order)
+    drafts = _drafts(labels, view)
+    array = DraftLabels(view, lambda: drafts, lambda plane, painted: None)
+    np.testing.assert_array_equal(array[key], labels[key])
+    np.testing.assert_array_equal(np.asarray(array), labels)
+
+
+@settings(max_examples=40)
+@given(labels_of_objects, orders, st.lists(st.tuples(*(st.integers(0, n - 1) for n in SHAPE)), min_size=1, max_size=9))
+def test_painting_voxels_tells_the_planes_as_they_are_now(labels, order, voxels):
+    view, told = _view(order), {}
+    drafts = _drafts(labels, view)
+    array = DraftLabels(view, lambda: drafts, told.__setitem__)
+    index = tuple(np.array(voxels).T)
+    np.testing.assert_array_equal(array[index], labels[index])
+    array[index] = 5
+    labels[index] = 5
+    for plane, painted in told.items():
+        np.testing.assert_array_equal(painted, labels[view.index(plane)])
+
+
+def test_painting_a_window_tells_every_plane_of_it():
+    view, told = _view((0, 1, 2, 3)), {}
+    DraftLabels(view, dict, told.__setitem__)[1, 1:3, 2:4, 2:4] = np.ones((2, 2, 2), int)
+    assert set(told) == {(1, 1), (1, 2)}
+    assert told[1, 1].sum() == 4
+
+
+@settings(max_examples=40)
+@given(labels_of_objects, labels_of_objects, orders)
+def test_a_commit_keeps_the_voxels_of_others(drafted, committed, order):
+    view = _view(order)
+    indices, values = edits(committed, _drafts(drafted, view), view)
+    after = committed.copy()
+    after[indices] = values
+    for plane in np.ndindex(*view.stack_shape):
+        here = view.index(plane)
+        free = np.isin(committed[here], [0, *np.unique(drafted[here])])
+        np.testing.assert_array_equal(after[here], np.where(free, drafted[here], committed[here]))
+
+
+def test_an_overlap_of_drafts_is_committed_as_it_is_seen():
+    view = ImageView(np.zeros((6, 7)), (6, 7), (0, 1))
+    one, two = np.zeros((6, 7), bool), np.zeros((6, 7), bool)
+    one[:, :4], two[:, 2:] = True, True
+    drafts = {(2, ()): Crop.of(two), (1, ()): Crop.of(one)}
+    labels = np.zeros((6, 7), np.uint8)
+    indices, values = edits(labels, drafts, view)
+    labels[indices] = values
+    np.testing.assert_array_equal(labels, render(drafts, (), (6, 7)))
+
+
+def test_cleaning_sees_an_object_through_all_its_planes():
+    small, large = np.zeros((6, 7), bool), np.zeros((6, 7), bool)
+    small[5, 6], large[:3, :3] = True, True
+    drafts = {(1, (0,)): Crop.of(large | small), (1, (1,)): Crop.of(large)}
+    result = cleaned(drafts, Cleanup(largest=True))
+    np.testing.assert_array_equal(result[1, (0,)].full(), large)
+    np.testing.assert_array_equal(result[1, (1,)].full(), large)

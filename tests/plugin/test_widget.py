@@ -1,0 +1,300 @@
+"""The dock widget in a real window: one happy path per control, and what must not happen."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from napari.utils.notifications import notification_manager
+from qtpy.QtCore import QTimer
+from tests.plugin.fakes import FakeSegmenter, disc
+
+from napari_sam.plugin.widget import SamStacks
+
+SHAPE = (5, 40, 50)
+CLICK = (2, 20, 25)
+
+
+@pytest.fixture
+def studio(make_napari_viewer_proxy, qtbot):
+    """A viewer with an image and the widget; a click is answered by a fake."""
+    viewer = make_napari_viewer_proxy()
+    viewer.add_image(np.zeros(SHAPE, np.uint8), name="stack")
+    widget = SamStacks(viewer, open_segmenter=FakeSegmenter)
+    viewer.window.add_dock_widget(widget, name="SAM stacks")
+    viewer.dims.set_point(0, CLICK[0])
+    qtbot.waitUntil(lambda: widget._threads.is_idle)
+    yield viewer, widget
+    widget._threads.stop()
+    qtbot.waitUntil(lambda: widget._threads.is_idle)
+
+
+def _click(widget, qtbot, voxel=CLICK):
+    widget.annotation.stage.points.add(voxel)
+    qtbot.waitUntil(lambda: not widget.annotation.session.asked and widget._threads.is_idle)
+
+
+def _press(button, qtbot):
+    qtbot.waitUntil(button.isEnabled)  # the panel follows what happens within a few hundredths of a second
+    button.click()
+
+
+def _walk(widget, qtbot):
+    _press(widget.panel.propagate, qtbot)
+    qtbot.waitUntil(lambda: widget.annotation.walking is None and widget._threads.is_idle)
+
+
+def test_nothing_has_to_be_pressed_before_the_first_click(studio, qtbot):
+    _, widget = studio
+    _click(widget, qtbot)
+    qtbot.waitUntil(lambda: "mask 1 of 3, predicted IoU 0.90" in widget.panel.mask_text.text())
+    assert widget.panel.tools["point"].isChecked()
+
+
+def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
+    viewer, widget = studio
+    _click(widget, qtbot)
+    _walk(widget, qtbot)
+    _press(widget.panel.commit, qtbot)
+    result = viewer.layers["SAM labels"]
+    assert all((np.asarray(result.data)[plane] == disc(CLICK[1:], SHAPE[1:])).all() for plane in range(5))
+    _press(widget.panel.undo, qtbot)
+    assert not np.asarray(result.data).any()
+    assert len(widget.annotation.stage.points.data) == 1
+
+
+def test_each_tool_makes_its_layer_active(studio):
+    viewer, widget = studio
+    modes = {}
+    for name, button in widget.panel.tools.items():
+        button.click()
+        modes[name] = str(viewer.layers.selection.active.mode)
+    assert modes == {
+        "point": "add",
+        "box": "add_rectangle",
+        "outline": "add_polygon_lasso",
+        "scribble": "add_path",
+        "brush": "paint",
+        "eraser": "erase",
+    }
+
+
+def test_object_and_polarity_go_to_the_next_prompt(studio, qtbot):
+    _, widget = studio
+    widget.panel.new_object.click()
+    widget.panel.object_id.setValue(7)
+    widget.panel.polarity.click()
+    _click(widget, qtbot)
+    features = widget.annotation.stage.points.features
+    assert (features["object"].tolist(), features["label"].tolist()) == ([7], ["negative"])
+
+
+def test_a_click_on_the_curve_shows_the_plane(studio, qtbot):
+    _, widget = studio
+    _click(widget, qtbot)
+    _walk(widget, qtbot)
+    widget.panel.plot.clicked.emit(4)
+    assert widget.annotation.plane == (4,)
+    _press(widget.panel.weakest, qtbot)
+    assert widget.annotation.plane == (0,)
+
+
+def test_options_reach_the_commit(studio):
+    _, widget = studio
+    widget.panel.largest.setChecked(True)
+    widget.panel.min_size.setValue(5)
+    widget.panel.overwrite.setChecked(True)
+    widget.panel.contour.setChecked(True)
+    result = widget.annotation.result
+    assert (result.cleanup.largest, result.cleanup.min_size, result.overlap) == (True, 5, "replace")
+    assert widget.annotation.stage.preview.contour > 0
+
+
+def test_labels_of_another_shape_are_not_offered(studio):
+    viewer, widget = studio
+    viewer.add_labels(np.zeros((3, 3), int), name="other")
+    viewer.add_labels(np.zeros(SHAPE, int), name="fitting")
+    texts = [widget.panel.result.itemText(i) for i in range(widget.panel.result.count())]
+    assert texts[1:] == ["fitting"]
+
+
+def test_renaming_a_layer_changes_its_name_here_and_nothing_else(studio, qtbot):
+    viewer, widget = studio
+    viewer.layers["stack"].name = "renamed"
+    viewer.layers["SAM points"].name = "clicks"
+    assert widget.panel.image.currentText() == "renamed"
+    _click(widget, qtbot)
+    assert widget.annotation.draft is not None
+
+
+@pytest.mark.parametrize("name", ["SAM points", "SAM shapes", "SAM preview"])
+def test_a_removed_layer_is_made_anew_when_it_is_needed(studio, qtbot, name):
+    viewer, widget = studio
+    _click(widget, qtbot)
+    del viewer.layers[name]
+    widget.panel.tools["point"].click()
+    assert name in viewer.layers
+    _click(widget, qtbot, (2, 10, 10))
+    assert widget.annotation.draft is not None
+
+
+def test_removing_the_image_while_work_runs_ends_quietly(studio, qtbot):
+    viewer, widget = studio
+    _click(widget, qtbot)
+    widget.panel.propagate.click()
+    del viewer.layers["stack"]
+    qtbot.waitUntil(lambda: widget._threads.is_idle)
+    assert widget.annotation is None
+    assert "SAM points" in viewer.layers
+
+
+def test_removing_the_result_writes_to_a_new_one_next_time(studio, qtbot):
+    viewer, widget = studio
+    _click(widget, qtbot)
+    _press(widget.panel.commit, qtbot)
+    del viewer.layers["SAM labels"]
+    _click(widget, qtbot)
+    _press(widget.panel.commit, qtbot)
+    assert isinstance(viewer.layers["SAM labels"], Labels)
+
+
+def test_switching_the_image_and_back_keeps_the_drafts(studio, qtbot):
+    viewer, widget = studio
+    _click(widget, qtbot)
+    first, draft = widget.annotation, widget.annotation.draft
+    other = viewer.add_image(np.zeros((30, 30)), name="other")
+    widget.choose_image(other)
+    assert not first.stage.points.visible
+    widget.choose_image(first.image)
+    assert first.stage.points.visible
+    assert widget.annotation.draft is draft
+
+
+def test_an_error_is_said_once_and_the_next_click_works(studio, qtbot):
+    _, widget = studio
+    segmenter = widget.annotation.segmenter
+    works = segmenter.predict
+
+    def fail(*args, **kwargs):
+        segmenter.predict = works
+        msg = "CUDA out of memory"
+        raise RuntimeError(msg)
+
+    segmenter.predict = fail
+    with notification_manager:
+        _click(widget, qtbot)
+        said = [record.message for record in notification_manager.records if "CUDA" in record.message]
+    assert said == ["CUDA out of memory"]
+    _click(widget, qtbot, (2, 10, 10))
+    assert widget.annotation.draft is not None
+
+
+def test_a_hundred_milliseconds_is_the_longest_that_the_window_waits_for_a_slow_encoder(studio, qtbot):
+    """The bound is generous because test machines are busy; a blocking call would take the encoder's second."""
+    _, widget = studio
+    segmenter = widget.annotation.segmenter
+    slow = threading.Event()
+
+    def predict(prompt, **kwargs):
+        time.sleep(1.0)
+        slow.set()
+        return FakeSegmenter.predict(segmenter, prompt, **kwargs)
+
+    segmenter.predict = predict
+    gaps, last = [], [time.monotonic()]
+
+    def beat():
+        now = time.monotonic()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(beat)
+    timer.start(5)
+    _click(widget, qtbot)
+    timer.stop()
+    assert slow.is_set()
+    assert max(gaps) < 0.7
+
+
+def test_cancel_stops_a_slow_walk_at_the_next_plane(studio, qtbot):
+    _, widget = studio
+    _click(widget, qtbot)
+    segmenter = widget.annotation.segmenter
+    planes = FakeSegmenter.propagate
+
+    def propagate(*args, **kwargs):
+        for found in planes(segmenter, *args, **kwargs):
+            time.sleep(0.2)
+            yield found
+
+    segmenter.propagate = propagate
+    widget.panel.propagate.click()
+    qtbot.waitUntil(lambda: (widget.annotation.walking or (0, 0))[0] >= 2)
+    widget.panel.propagate.click()
+    qtbot.waitUntil(lambda: widget._threads.is_idle)
+    assert 2 <= len(widget.annotation.session.drafts) < 5
+
+
+def test_closing_the_viewer_while_work_runs_ends_the_threads(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy()
+    viewer.add_image(np.zeros((50, 40, 50), np.uint8))
+
+    class Slow(FakeSegmenter):
+        def embed(self, planes=None):
+            time.sleep(0.05)
+            yield from planes
+
+    widget = SamStacks(viewer, open_segmenter=Slow)
+    viewer.window.add_dock_widget(widget)
+    qtbot.waitUntil(lambda: not widget._threads.is_idle)
+    threads = widget._threads
+    viewer.close()
+    qtbot.waitUntil(lambda: threads.is_idle)
+
+
+def test_the_widget_needs_no_image_to_open(make_napari_viewer_proxy, qtbot):
+    viewer = make_napari_viewer_proxy()
+    widget = SamStacks(viewer, open_segmenter=FakeSegmenter)
+    viewer.window.add_dock_widget(widget)
+    assert "Open an image" in widget.panel.status.text()
+    assert not widget.panel.commit.isEnabled()
+    viewer.add_image(np.zeros((30, 30)))
+    assert widget.annotation is not None
+    qtbot.waitUntil(lambda: widget._threads.is_idle)
+
+
+def test_every_control_has_a_tooltip_and_every_key_is_in_one(studio):
+    _, widget = studio
+    panel = widget.panel
+    controls = [
+        panel.image,
+        panel.model,
+        panel.result,
+        *panel.tools.values(),
+        panel.commit,
+        panel.propagate,
+        panel.plot,
+    ]
+    controls += [panel.polarity, panel.new_object, panel.next_mask, panel.weakest, panel.undo, panel.discard]
+    controls += [panel.cache, panel.use_labels, panel.reopen, panel.save, panel.smooth, panel.min_size, panel.object_id]
+    assert all(control.toolTip() for control in controls)
+    tips = " ".join(control.toolTip() for control in controls)
+    assert all(f"Key: {key}" in tips for key in "QJNGWKU")
+
+
+def test_prompts_may_come_from_a_layer_of_the_user(studio, qtbot):
+    viewer, widget = studio
+    mine = viewer.add_points([CLICK], name="mine")
+    box = widget.panel.adopted
+    box.activated.emit(box.findText("mine"))
+    qtbot.waitUntil(lambda: bool(widget.annotation.session.drafts))
+    assert list(mine.features.columns) == []
+
+
+def test_the_widget_fits_a_small_screen_without_scrolling(studio):
+    _, widget = studio
+    widget.panel.advanced.expand(animate=False)
+    assert widget.sizeHint().height() <= 700
+    assert widget.minimumSizeHint().width() <= 420

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from safetensors import safe_open
 
 import train_nano
@@ -45,7 +46,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     sam, rng = load_sam(arguments.weights), np.random.default_rng(arguments.seed)
-    scenes = _draw_scenes(sam, train_nano.read_sources(arguments.data), arguments.scenes, rng)
+    looking = load_sam(arguments.weights, dtype=torch.bfloat16)
+    scenes = _draw_scenes(looking, train_nano.read_sources(arguments.data), arguments.scenes, rng)
     before, after = calibrate(sam, scenes, objects=_OBJECTS, rng=rng)
     logging.info("mean absolute error of the predicted IoU: %.3f before, %.3f after", before, after)
     told = {"scenes": arguments.scenes, "seed": arguments.seed, "error_before": before, "error_after": after}

@@ -7,7 +7,7 @@ cheap to collect from a finished model, and a head is refitted in seconds.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -67,7 +67,8 @@ def calibrate(
         Mean absolute error of the predicted IoUs on held-out examples, before and after.
     """
     looking = copy_of(sam, torch.bfloat16)  # three times faster, and the head does not mind
-    examples = collect_examples(looking, scenes, objects=objects, rng=rng)
+    cast = ([replace(view, image_embedding=view.image_embedding.bfloat16()) for view in views] for views in scenes)
+    examples = collect_examples(looking, cast, objects=objects, rng=rng)
     head, before, after = refit(sam.mask_decoder.iou_prediction_head, examples, rng=rng)
     sam.mask_decoder.iou_prediction_head.load_state_dict(head.state_dict())
     return before, after

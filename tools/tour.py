@@ -120,7 +120,7 @@ def steps(tour: Tour) -> Iterator[str]:
     tour.press("U")
     yield "07-undo"
     tour.press("K")
-    tour.widget.panel.advanced.expand(animate=False)
+    tour.widget.panel.advanced.setChecked(True)
     tour.viewer.dims.ndisplay = 3
     tour.viewer.camera.angles = (20, -30, 140)
     yield "08-volume"

@@ -58,6 +58,7 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
     _walk(widget, qtbot)
     _press(widget.panel.commit, qtbot)
     result = viewer.layers["SAM labels"]
+    assert widget.panel.result.currentText() == "SAM labels"
     assert all((np.asarray(result.data)[plane] == disc(CLICK[1:], SHAPE[1:])).all() for plane in range(5))
     _press(widget.panel.undo, qtbot)
     assert not np.asarray(result.data).any()
@@ -295,6 +296,6 @@ def test_prompts_may_come_from_a_layer_of_the_user(studio, qtbot):
 
 def test_the_widget_fits_a_small_screen_without_scrolling(studio):
     _, widget = studio
-    widget.panel.advanced.expand(animate=False)
+    widget.panel.advanced.setChecked(True)
     assert widget.sizeHint().height() <= 700
     assert widget.minimumSizeHint().width() <= 420

@@ -69,10 +69,9 @@ class Annotation:
     ) -> None:
         self.viewer, self.image = viewer, image
         self.object_id, self.positive, self.one_object_each = 1, True, False
-        self.encodes_ahead = True
+        self.encodes_ahead, self.outside, self._is_resting = True, 0, False
         self.walking: tuple[int, int] | None = None  # planes done, planes in all
         self.encoded: set[Plane] = set()
-        self.outside, self._is_resting = 0, False
         self._jobs = Jobs(clicks, encoding, self._on_end)
         self._on_change, self._on_open, self._on_error = on_change, on_open, on_error
         self._open_segmenter = open_segmenter
@@ -209,7 +208,8 @@ class Annotation:
         if not ids:
             return
         if self.result.labels is None:
-            self.set_result(self.stage.slip_under(layers.new_result(self.image, self.view)))
+            self.set_result(result := layers.new_result(self.image, self.view))
+            self.stage.slip_under(result)
         self.result.check_holds(max(ids))
         crops = {key: crop for key, crop in self.session.crops.items() if key[0] in ids}
         session = sessions.committed(self.session, ids)
@@ -219,7 +219,7 @@ class Annotation:
 
     def reopen(self, object_id: int) -> None:
         """Take a committed object up again; its voxels stay until it is committed anew."""
-        if (entry := self.result.entry_of(object_id)) is not None:
+        if entry := self.result.entry_of(object_id):
             self._take_up(entry)
 
     def discard(self) -> None:

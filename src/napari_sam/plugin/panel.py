@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_sam.plugin.score_plot import ScorePlot
 
@@ -227,11 +226,16 @@ class Panel(QWidget):
         form.addRow("Prompts", self.adopted)
         form.addRow("Cache", self.cache)
         form.addRow(_side_by_side(self.use_labels, self.reopen, self.save))
-        self.advanced = QCollapsible("More")
-        self.advanced.toggleButton().setStyleSheet("text-align: left; background: transparent; border: none")
-        self.advanced.setDuration(0)
-        self.advanced.addWidget(body)
-        return self.advanced
+        self.advanced = _tip(QPushButton("More …"), "Options, clean-up, the cache, saving.")
+        self.advanced.setCheckable(True)
+        self.advanced.toggled.connect(body.setVisible)
+        body.hide()
+        box = QWidget()
+        column = QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.advanced)
+        column.addWidget(body)
+        return box
 
     def _make_options(self) -> None:
         self.one_object_each = _tip(QCheckBox("One object per prompt"), "N clicks or boxes become N objects.")

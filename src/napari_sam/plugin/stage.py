@@ -108,13 +108,12 @@ class Stage:
             self.points = self._listened(self._add(layers.new_points(self._image, self._view)))
             self.points.mode = "add"
 
-    def slip_under(self, layer: Labels) -> Labels:
-        """Add a layer under the preview, and return it; the tool that is active stays so."""
+    def slip_under(self, layer: Labels) -> None:
+        """Add a layer under the preview; the tool that is active stays so."""
         active = self._viewer.layers.selection.active
         below = list(self._viewer.layers).index(self.preview) if self.preview is not None else len(self._viewer.layers)
         self._viewer.layers.insert(below, layer)
         self._viewer.layers.selection.active = active
-        return layer
 
     def aim(self, *, object_id: int, positive: bool) -> None:
         """Choose the object and the polarity of the next prompt."""

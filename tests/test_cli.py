@@ -1,6 +1,7 @@
 """The command line with a tiny model: what it writes, and that an error is one sentence and exit code 2."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ SEGMENT = ("segment", "image.tif", "--prompts", "prompts.json", "--output", "lab
 def test_help_names_every_command(capsys):
     assert run("--help") == 0
     text = capsys.readouterr().out
-    assert all(command in text for command in ("demo", "embed", "segment", "models", "evaluate"))
+    assert all(command in text for command in ("demo", "embed", "segment", "models", "evaluate", "train", "pretrain"))
 
 
 def test_segment_writes_labels_with_the_spacing_of_the_image(folder):
@@ -125,3 +126,9 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments
 
 def test_a_wrong_option_is_exit_code_2(folder):
     assert run("segment", "image.tif", "--nonsense") == 2
+
+
+def test_without_napari_the_viewer_says_what_to_install(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "napari", None)
+    assert run("demo", "--napari") == 2
+    assert "pip install 'napari-sam-stacks[all]'" in capsys.readouterr().err

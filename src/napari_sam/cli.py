@@ -73,7 +73,13 @@ _STDERR = Console(stderr=True)
 
 
 @app.command
-def demo(*, output: Path = Path("sam-stacks-demo"), objects: int = 12, options: Options = DEFAULTS) -> None:
+def demo(
+    *,
+    output: Path = Path("sam-stacks-demo"),
+    objects: int = 12,
+    napari: bool = False,
+    options: Options = DEFAULTS,
+) -> None:
     """Segment nuclei in a stack made on the spot, and compare with the truth.
 
     Each nucleus is shown by one click and a box on one plane, and carried through the stack from there.
@@ -84,7 +90,12 @@ def demo(*, output: Path = Path("sam-stacks-demo"), objects: int = 12, options: 
         Folder for labels.tif and overlay.png.
     objects
         How many nuclei to segment.
+    napari
+        Open the stack in napari with the widget ready to click, instead.
     """
+    if napari:
+        _open_viewer()
+        return
     from napari_sam.evaluation.scores import first_prompt, iou, volume_targets
     from napari_sam.image_files import ImageFile
     from napari_sam.label_files import write_labels
@@ -262,6 +273,16 @@ def evaluate(
     if output is not None:
         write_report(output, {image.stem: scores})
         print(f"Wrote {output}")
+
+
+def _open_viewer() -> None:
+    try:
+        from napari_sam.plugin.demo import run_demo
+
+        run_demo()
+    except ModuleNotFoundError as error:
+        msg = f"the viewer needs {error.name}, which is not installed: pip install 'napari-sam-stacks[all]'"
+        raise ValueError(msg) from None
 
 
 def _read(path: Path, channel: int | None) -> "ImageFile":

@@ -114,7 +114,9 @@ class StopRules:
     min_area : int
         Fewer pixels are ``"empty"``; ``"border"`` if the object touched the image border on the plane before.
     min_predicted_iou : float
-        A lower predicted IoU is ``"predicted_iou"``.
+        A lower predicted IoU is ``"predicted_iou"``. With .4, .55 and .65 nano reached a mean 3D IoU of .52, .57 and
+        .74 on five objects of the training volume ``plant_ovule_nuclei_1135``, and .36, .43 and .35 on five of
+        ``fibsem_medulla_gala_train``.
     max_iou_drop : float
         So is a predicted IoU lower than on the plane before by more than this.
     max_area_ratio : float
@@ -128,7 +130,7 @@ class StopRules:
     """
 
     min_area: int = 1
-    min_predicted_iou: float = 0.4
+    min_predicted_iou: float = 0.6
     max_iou_drop: float = 0.5
     max_area_ratio: float = 3.0
     min_overlap: float = 0.2

@@ -71,14 +71,25 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
     if path.suffix.lower() not in (*_TIFF, _ZARR):
         msg = f"{path} must end with .tif, .tiff or .zarr: labels are written as TIFF or zarr"
         raise ValueError(msg)
+    check_free(path, overwrite=overwrite)
+    if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        msg = f"{path} is a folder but not a zarr one, so it is not replaced; choose another name"
+        raise FileExistsError(msg)
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a path whose folder is missing, or at which something is that may not be overwritten.
+
+    Raises
+    ------
+    OSError
+        In either case.
+    """
     if not path.absolute().parent.is_dir():
         msg = f"folder {path.absolute().parent} does not exist; create it first"
         raise FileNotFoundError(msg)
     if path.exists() and not overwrite:
         msg = f"{path} exists; choose another name or allow overwriting it"
-        raise FileExistsError(msg)
-    if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-        msg = f"{path} is a folder but not a zarr one, so it is not replaced; choose another name"
         raise FileExistsError(msg)
 
 

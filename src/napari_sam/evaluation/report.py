@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.label_files import check_free
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -68,12 +70,7 @@ def check_report(path: Path, *, overwrite: bool = False) -> None:
     if path.suffix not in (".md", ".json"):
         msg = f"{path} must end with .md for a table or .json for every score"
         raise ValueError(msg)
-    if not path.absolute().parent.is_dir():
-        msg = f"folder {path.absolute().parent} does not exist; create it first"
-        raise FileNotFoundError(msg)
-    if path.exists() and not overwrite:
-        msg = f"{path} exists; choose another name or allow overwriting it"
-        raise FileExistsError(msg)
+    check_free(path, overwrite=overwrite)
 
 
 def write_report(path: Path, scores: Mapping[str, Sequence[Score]]) -> None:

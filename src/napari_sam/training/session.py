@@ -6,6 +6,8 @@ from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.label_files import check_free
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -29,12 +31,7 @@ def check_output(files: Files, *, overwrite: bool) -> None:
     if output.suffix != ".safetensors":
         msg = f"{output} must end with .safetensors"
         raise ValueError(msg)
-    if not output.absolute().parent.is_dir():
-        msg = f"folder {output.absolute().parent} does not exist; create it first"
-        raise FileNotFoundError(msg)
-    if output.exists() and not overwrite:
-        msg = f"{output} exists; choose another name or allow overwriting it"
-        raise FileExistsError(msg)
+    check_free(output, overwrite=overwrite)
 
 
 def follow(trainer: Trainer[Any], log: Log, *, save: Callable[[], None]) -> Iterator[Step]:

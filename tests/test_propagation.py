@@ -171,6 +171,23 @@ def test_an_anchor_is_never_overwritten_and_walks_meet_it():
     assert walked == [(2, None), (5, None), (6, None), (7, "range"), (4, None), (3, "anchor"), (1, None), (0, "range")]
 
 
+def test_every_plane_says_what_speaks_for_it():
+    world = World(tubes(4))
+    first, second, _ = (each.evidence for each in world.walk([anchor(world.truth, (1,), 1)], start=1))
+    assert first.predicted_iou == 0.9
+    assert np.isnan([first.overlap, first.area_ratio, first.likeness, first.agreement]).all()
+    assert (second.overlap, second.area_ratio, second.likeness) == (1.0, 1.0, 0.5)
+    assert np.isnan(second.agreement)
+
+
+def test_in_a_gap_the_agreement_of_both_walks_is_said():
+    world = World(tubes(8))
+    world.truth[4] = 0
+    walked = {each.plane[0]: each for each in world.walk([anchor(world.truth, (z,), 1) for z in (1, 3, 6)])}
+    assert walked[2].evidence.agreement == 1
+    assert walked[5].evidence.agreement == 0
+
+
 def test_between_two_anchors_the_nearer_one_weighs_more():
     """Seen from below the object is wide, seen from above narrow: the border is where the weights are equal."""
     wide, narrow = np.zeros((2, SIDE, SIDE), bool)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_sam.evidence import Evidence
 from napari_sam.image import Frame
 from napari_sam.model.config import CONFIGS
 from napari_sam.step import PlaneState, StepPrompt, StopRules, interior_points, widened_box
@@ -98,8 +99,8 @@ def test_every_end_has_its_reason(before, after, reason):
 
 
 def test_what_looks_like_the_surroundings_has_ended():
-    assert StopRules().reason(BEFORE, BEFORE, -0.05) is None
-    assert StopRules().reason(BEFORE, BEFORE, -0.3) == "appearance"
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(likeness=-0.05)) is None
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(likeness=-0.3)) == "appearance"
 
 
 def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():

@@ -1,8 +1,9 @@
 from .checkpoints import load_sam
+from .evidence import Evidence
 from .predictor import MaskPrediction
 from .prompts import Prompt
 from .propagation import PlaneMask
 from .segmenter import Segmenter
 from .step import StepPrompt, StopRules
 
-__all__ = ["MaskPrediction", "PlaneMask", "Prompt", "Segmenter", "StepPrompt", "StopRules", "load_sam"]
+__all__ = ["Evidence", "MaskPrediction", "PlaneMask", "Prompt", "Segmenter", "StepPrompt", "StopRules", "load_sam"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam.appearance import Appearance
+from napari_sam.evidence import Evidence, iou
 from napari_sam.labels import share_pixels
 from napari_sam.prompts import SURE_LOGIT, Prompt, mask_to_logits
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 Upscale = Callable[["LowRes", "Frame"], NDArray[np.float32]]
 Look = Callable[["LowRes", "ImageEmbedding"], Appearance]
-Step = tuple[PlaneState, Reason | None]
 
 
 class Predict(Protocol):
@@ -58,6 +58,8 @@ class PlaneMask:
     reason : str or None
         None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
         plane was prompted), ``"taken"`` (other objects hold its pixels), or the rule of `StopRules`.
+    evidence : Evidence
+        What speaks for the mask.
     """
 
     object_id: int
@@ -65,6 +67,7 @@ class PlaneMask:
     mask: NDArray[np.bool_]
     score: float
     reason: Reason | None = None
+    evidence: Evidence = field(default_factory=Evidence)
 
 
 def propagate(
@@ -120,7 +123,7 @@ def propagate(
     tracks = _tracks(anchors, axis)
     for track in tracks:
         for here in track.anchors.values():
-            yield tuple(_plane_mask(state, None if state.mask.any() else "taken") for state in here.values())
+            yield tuple(_Step.given(state).report() for state in here.values())
     for track in tracks:
         yield from walker.up_and_down(track, start, stop)
 
@@ -155,6 +158,23 @@ def settle(states: Sequence[PlaneState], labels: NDArray[np.integer[Any]], upsca
 
 
 @dataclass(frozen=True, slots=True)
+class _Step:
+    """Where one object has come on one plane."""
+
+    state: PlaneState
+    reason: Reason | None
+    evidence: Evidence
+
+    @classmethod
+    def given(cls, anchor: PlaneState) -> _Step:
+        return cls(anchor, None if anchor.mask.any() else "taken", Evidence(predicted_iou=anchor.score))
+
+    def report(self) -> PlaneMask:
+        state = self.state
+        return PlaneMask(state.object_id, state.plane, state.mask, state.score, self.reason, self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
 class _Track:
     """Anchors that share all indices but the one along the axis: ``anchors[position][object_id]``."""
 
@@ -177,23 +197,25 @@ class _Track:
 class _Seen:
     """What the walk up found of an object in a gap; surely background logits are not kept."""
 
-    score: float
     reason: Reason | None
+    evidence: Evidence
     weight: float
     frame: Frame
     logits: csr_array
 
     @classmethod
-    def of(cls, state: PlaneState, reason: Reason | None, weight: float) -> _Seen:
+    def of(cls, step: _Step, weight: float) -> _Seen:
         from scipy.sparse import csr_array
 
+        state = step.state
         kept = state.mask.any() & (state.low_res_logits > -SURE_LOGIT / 2)
         logits = csr_array(np.where(kept, state.low_res_logits + SURE_LOGIT, 0))
-        return cls(state.score, reason, weight, state.frame, logits)
+        return cls(step.reason, step.evidence, weight, state.frame, logits)
 
-    def restore(self, object_id: int, plane: Plane, upscale: Upscale) -> PlaneState:
+    def restore(self, object_id: int, plane: Plane, upscale: Upscale) -> _Step:
         logits = (self.logits.toarray() - SURE_LOGIT).astype(np.float32)
-        return PlaneState(object_id, plane, upscale(logits, self.frame) > 0, self.score, logits, self.frame)
+        mask, score = upscale(logits, self.frame) > 0, self.evidence.predicted_iou
+        return _Step(PlaneState(object_id, plane, mask, score, logits, self.frame), self.reason, self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,17 +233,17 @@ class _Walker:
         seen: dict[int, dict[int, _Seen]] = defaultdict(dict)
         for position, steps in self._walk(track, range(min(track.anchors), stop)):
             open_ends = []
-            for state, reason in steps:
-                weight = track.weight_of_lower(state.object_id, position)
+            for step in steps:
+                weight = track.weight_of_lower(step.state.object_id, position)
                 if weight is None:
-                    open_ends.append((state, reason))
+                    open_ends.append(step)
                 else:
-                    seen[position][state.object_id] = _Seen.of(state, reason, weight)
+                    seen[position][step.state.object_id] = _Seen.of(step, weight)
             yield from _report(open_ends)
         for position, steps in self._walk(track, range(max(track.anchors), start - 1, -1)):
             yield from _report(self._meet(track, position, steps, seen.pop(position, {})))
 
-    def _walk(self, track: _Track, positions: range) -> Iterator[tuple[int, list[Step]]]:
+    def _walk(self, track: _Track, positions: range) -> Iterator[tuple[int, list[_Step]]]:
         """Visit the positions in order with all objects that have an anchor behind and have not ended."""
         walking: dict[int, PlaneState] = {}
         origins: dict[int, Appearance] = {}
@@ -231,29 +253,34 @@ class _Walker:
             steps = self._step(track.plane(position), before, origins) if before else []
             ahead = track.anchors.get(position + positions.step, {})
             last: Reason | None = "range" if position == positions[-1] else None
-            steps = [(s, why or ("anchor" if s.object_id in ahead else last)) for s, why in steps]
-            arrived = [state for state, _ in steps if state.mask.any()]
+            steps = [replace(s, reason=s.reason or ("anchor" if s.state.object_id in ahead else last)) for s in steps]
+            arrived = [step.state for step in steps if step.state.mask.any()]
             walking = {s.object_id: s for s in (*arrived, *anchored.values()) if s.mask.any()}
             for object_id, state in anchored.items():
                 origins[object_id] = self.look(state.low_res_logits, self.get_embedding(state.plane))
             yield position, steps
 
-    def _step(self, plane: Plane, before: Sequence[PlaneState], origins: Mapping[int, Appearance]) -> list[Step]:
+    def _step(self, plane: Plane, before: Sequence[PlaneState], origins: Mapping[int, Appearance]) -> list[_Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
         embedding = self.get_embedding(plane)
         after = self._decode(plane, embedding, before)
-        looks = [self.look(state.low_res_logits, embedding) for state in after]
-        likeness = [look.likeness(origins[s.object_id]) for look, s in zip(looks, after, strict=True)]
-        reasons = [self.rules.reason(*step) for step in zip(before, after, likeness, strict=True)]
+        evidence = [self._compare(*pair, embedding, origins) for pair in zip(before, after, strict=True)]
+        reasons = [self.rules.reason(*step) for step in zip(before, after, evidence, strict=True)]
         going_on = [state for state, why in zip(after, reasons, strict=True) if why is None]
         settled = {s.object_id: s for s in settle(going_on, self.get_labels(plane), self.upscale)}
-        steps: list[Step] = []
-        for old, new, why in zip(before, after, reasons, strict=True):
+        steps: list[_Step] = []
+        for old, new, why, seen in zip(before, after, reasons, evidence, strict=True):
             state = settled.get(new.object_id, new)
             lost = why is None and self.rules.reason(old, state) is not None
             ended = "taken" if lost else why
-            steps.append((_emptied(state) if ended else state, ended))
+            steps.append(_Step(_emptied(state) if ended else state, ended, seen))
         return steps
+
+    def _compare(
+        self, before: PlaneState, after: PlaneState, embedding: ImageEmbedding, origins: Mapping[int, Appearance]
+    ) -> Evidence:
+        likeness = self.look(after.low_res_logits, embedding).likeness(origins[after.object_id])
+        return Evidence.of_step(before.mask, after.mask, predicted_iou=after.score, likeness=likeness)
 
     def _decode(self, plane: Plane, embedding: ImageEmbedding, before: Sequence[PlaneState]) -> list[PlaneState]:
         predictions = self.predict(
@@ -267,33 +294,42 @@ class _Walker:
             for state, prediction in zip(before, predictions, strict=True)
         ]
 
-    def _meet(self, track: _Track, position: int, steps: list[Step], seen: Mapping[int, _Seen]) -> list[Step]:
+    def _meet(self, track: _Track, position: int, steps: list[_Step], seen: Mapping[int, _Seen]) -> list[_Step]:
         """Join what both walks found on a plane."""
-        if not seen:
-            return steps
         plane = track.plane(position)
-        met: dict[int, Step] = {state.object_id: (state, reason) for state, reason in steps}
-        for object_id, up in seen.items():
-            down, reason = met.get(object_id, (None, None))
-            state = _join(up.restore(object_id, plane, self.upscale), down, up.weight, self.upscale)
-            if state.mask.any():
-                reason = "anchor" if object_id in track.anchors.get(position - 1, {}) else None
-            else:
-                reason = next((why for why in (up.reason, reason) if why not in (None, "anchor")), "empty")
-            met[object_id] = state, reason
-        settled = settle([state for state, _ in met.values()], self.get_labels(plane), self.upscale)
-        return [(s, met[s.object_id][1] if s.mask.any() else met[s.object_id][1] or "taken") for s in settled]
+        met = {step.state.object_id: self._alone(track, position, step) for step in steps}
+        for object_id, kept in seen.items():
+            up = kept.restore(object_id, plane, self.upscale)
+            step = _join(up, met.get(object_id), kept.weight, self.upscale)
+            at_anchor = step.state.mask.any() and object_id in track.anchors.get(position - 1, {})
+            met[object_id] = replace(step, reason="anchor") if at_anchor else step
+        if not seen:
+            return list(met.values())
+        settled = settle([step.state for step in met.values()], self.get_labels(plane), self.upscale)
+        steps = [replace(met[state.object_id], state=state) for state in settled]
+        return [s if s.state.mask.any() else replace(s, reason=s.reason or "taken") for s in steps]
+
+    def _alone(self, track: _Track, position: int, step: _Step) -> _Step:
+        """Say of a walk in a gap that nothing has come to meet it."""
+        if track.weight_of_lower(step.state.object_id, position) is None:
+            return step
+        return replace(step, evidence=replace(step.evidence, agreement=0.0))
 
 
-def _join(up: PlaneState, down: PlaneState | None, weight: float, upscale: Upscale) -> PlaneState:
+def _join(up: _Step, down: _Step | None, weight: float, upscale: Upscale) -> _Step:
     """Blend two walks, ``weight`` for the one going up; where only one has found the object, it stands alone."""
-    if down is None or not down.mask.any():
-        return up
-    if not up.mask.any():
-        return down
-    logits = weight * up.low_res_logits + (1 - weight) * down.low_res_logits
-    score = weight * up.score + (1 - weight) * down.score
-    return replace(down, mask=upscale(logits, down.frame) > 0, low_res_logits=logits, score=score)
+    found = [step for step in (up, down) if step is not None and step.state.mask.any()]
+    if down is None or not found:
+        whys: list[Reason | None] = [step.reason for step in (up, down) if step is not None]
+        why: Reason = next((why for why in whys if why is not None and why != "anchor"), "empty")
+        return replace(up, reason=None if found else why, evidence=replace(up.evidence, agreement=0.0))
+    if len(found) == 1:
+        return replace(found[0], reason=None, evidence=replace(found[0].evidence, agreement=0.0))
+    logits = weight * up.state.low_res_logits + (1 - weight) * down.state.low_res_logits
+    agreement = iou(up.state.mask, down.state.mask)
+    evidence = up.evidence.blended(down.evidence, weight, agreement=agreement)
+    mask, score = upscale(logits, down.state.frame) > 0, evidence.predicted_iou
+    return _Step(replace(down.state, mask=mask, low_res_logits=logits, score=score), None, evidence)
 
 
 def _trim(state: PlaneState, mask: NDArray[np.bool_]) -> PlaneState:
@@ -308,9 +344,9 @@ def _emptied(state: PlaneState) -> PlaneState:
     return replace(state, mask=np.zeros_like(state.mask))
 
 
-def _report(steps: Sequence[Step]) -> Iterator[tuple[PlaneMask, ...]]:
+def _report(steps: Sequence[_Step]) -> Iterator[tuple[PlaneMask, ...]]:
     if steps:
-        yield tuple(_plane_mask(state, reason) for state, reason in steps)
+        yield tuple(step.report() for step in steps)
 
 
 def _tracks(anchors: Sequence[PlaneState], axis: int) -> list[_Track]:
@@ -319,7 +355,3 @@ def _tracks(anchors: Sequence[PlaneState], axis: int) -> list[_Track]:
         fixed = (*anchor.plane[:axis], *anchor.plane[axis + 1 :])
         anchored[fixed][anchor.plane[axis]][anchor.object_id] = anchor
     return [_Track(axis, fixed, positions) for fixed, positions in anchored.items()]
-
-
-def _plane_mask(state: PlaneState, reason: Reason | None) -> PlaneMask:
-    return PlaneMask(state.object_id, state.plane, state.mask, state.score, reason)

@@ -12,6 +12,7 @@ from napari_sam.prompts import Prompt
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_sam.evidence import Evidence
     from napari_sam.image import Frame
     from napari_sam.model.config import SamConfig
     from napari_sam.predictor import LowRes, MaskPrediction
@@ -136,7 +137,7 @@ class StopRules:
     min_overlap: float = 0.2
     min_likeness: float = -0.1
 
-    def reason(self, before: PlaneState, after: PlaneState, likeness: float = 0.0) -> Reason | None:
+    def reason(self, before: PlaneState, after: PlaneState, evidence: Evidence | None = None) -> Reason | None:
         """Why the object that was ``before`` is not believed in ``after``; None if it is."""
         old, new = int(before.mask.sum()), int(after.mask.sum())
         shared = int((before.mask & after.mask).sum())
@@ -150,7 +151,7 @@ class StopRules:
             return "area"
         if shared < self.min_overlap * (old + new - shared):
             return "overlap"
-        return "appearance" if likeness < self.min_likeness else None
+        return "appearance" if evidence is not None and evidence.likeness < self.min_likeness else None
 
 
 def interior_points(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int]]:

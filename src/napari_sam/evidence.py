@@ -1,0 +1,70 @@
+"""What speaks for a mask that a walk found: the raw material of a confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isnan, nan
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known about one object on one plane besides its mask; NaN where there is nothing to compare with.
+
+    Attributes
+    ----------
+    predicted_iou : float
+        What the model expects of its own mask, 0 to 1; 1 for a mask that the user gave.
+    overlap : float
+        IoU with the mask on the plane before, 0 to 1; NaN on an anchor.
+    area_ratio : float
+        Area over that on the plane before, at least 0; NaN on an anchor.
+    likeness : float
+        How much more it looks like the object on the walk's last anchor than like the surroundings there, -2 to 2, see
+        `Appearance.likeness`; NaN on an anchor.
+    agreement : float
+        Between two anchors: IoU of what the walks from both have found, 0 to 1, 0 where only one found anything; NaN
+        elsewhere.
+    """
+
+    predicted_iou: float = nan
+    overlap: float = nan
+    area_ratio: float = nan
+    likeness: float = nan
+    agreement: float = nan
+
+    @classmethod
+    def of_step(
+        cls, before: NDArray[np.bool_], after: NDArray[np.bool_], *, predicted_iou: float, likeness: float
+    ) -> Evidence:
+        """Compare the masks ``(h, w)`` of one object on two neighbouring planes; the first must not be empty."""
+        return cls(
+            predicted_iou=predicted_iou,
+            overlap=iou(before, after),
+            area_ratio=int(after.sum()) / int(before.sum()),
+            likeness=likeness,
+        )
+
+    def blended(self, other: Evidence, weight: float, *, agreement: float) -> Evidence:
+        """Average with what another walk has seen, ``weight`` for this one; what only one of them knows is kept."""
+        return Evidence(
+            **{f.name: _mean(getattr(self, f.name), getattr(other, f.name), weight) for f in fields(self)}
+            | {"agreement": agreement}
+        )
+
+
+def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks of one shape; 0 if both are empty."""
+    union = np.count_nonzero(one | other)
+    return float(np.count_nonzero(one & other) / union) if union else 0.0
+
+
+def _mean(one: float, other: float, weight: float) -> float:
+    if isnan(one) or isnan(other):
+        return other if isnan(one) else one
+    return weight * one + (1 - weight) * other

@@ -1,0 +1,33 @@
+"""What speaks for a mask must be said as it is."""
+
+from math import isnan
+
+import numpy as np
+
+from napari_sam.evidence import Evidence, iou
+
+BEFORE = np.zeros((10, 10), bool)
+BEFORE[2:6, 2:6] = True
+AFTER = np.roll(BEFORE, 2, axis=0)
+NOTHING = np.zeros_like(BEFORE)
+
+
+def test_a_step_is_compared_with_the_plane_before():
+    evidence = Evidence.of_step(BEFORE, AFTER, predicted_iou=0.8, likeness=0.1)
+    assert evidence == Evidence(
+        predicted_iou=0.8, overlap=8 / 24, area_ratio=1.0, likeness=0.1, agreement=evidence.agreement
+    )
+
+
+def test_an_object_that_vanishes_overlaps_nothing():
+    evidence = Evidence.of_step(BEFORE, NOTHING, predicted_iou=0.1, likeness=0.0)
+    assert (evidence.overlap, evidence.area_ratio) == (0, 0)
+    assert iou(NOTHING, NOTHING) == 0
+
+
+def test_two_walks_are_averaged_by_their_weight():
+    up, down = Evidence(predicted_iou=0.9, likeness=0.4), Evidence(predicted_iou=0.5, overlap=0.7)
+    both = up.blended(down, 0.75, agreement=0.6)
+    assert both.predicted_iou == 0.8
+    assert (both.overlap, both.likeness, both.agreement) == (0.7, 0.4, 0.6)
+    assert isnan(both.area_ratio)

@@ -69,7 +69,7 @@ def _lesson(source: Source, sam: Sam) -> PlaneLesson:
         for stack, labels in zip(stacks, source.labels, strict=True)
     ]
     encoded = [EncodedPair.open(pair, sam, None) for pair in pairs if pair.planes]
-    return PlaneLesson(encoded, Recipe(steps=1, pair_share=0.6))
+    return PlaneLesson(encoded, Recipe(steps=1, chain_share=0.7))
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -13,6 +13,10 @@ def sam(fresh_sam):
     return fresh_sam()
 
 
+def new_rng():
+    return np.random.default_rng(0)
+
+
 def view(sam, labels):
     embedding = torch.zeros(1, sam.config.image_encoder.out_chans, 4, 4)
     return View(embedding.requires_grad_(), torch.as_tensor(labels))
@@ -53,6 +57,23 @@ def test_a_second_view_is_answered_even_where_all_objects_have_ended(sam, labels
     assert last.iou == 0
     last.loss.backward()
     assert views[1].image_embedding.grad is not None
+
+
+def test_an_object_that_has_ended_is_carried_no_further(sam, labels):
+    ended = np.where(labels == 1, labels, 0)
+    answers = list(converse(sam, [view(sam, each) for each in (labels, ended, labels)], objects=6, rng=new_rng()))
+    assert len(answers[-1].logits) == 1
+
+
+def test_a_mask_that_was_lost_is_replaced_by_the_truth(monkeypatch):
+    monkeypatch.setattr(rounds, "_OWN_MASK", 1)
+    truth = torch.zeros(2, 16, 16, dtype=torch.bool)
+    truth[:, 4:12, 4:12] = True
+    logits = torch.full((2, 16, 16), -3.0)
+    logits[0, 4:12, 4:10], logits[1, :4] = 3.0, 3.0
+    carried = rounds._carried(logits, truth, new_rng())
+    assert torch.equal(carried[0, 0], logits[0])
+    assert ((carried[1, 0] > 0) & truth[1]).sum() > 20
 
 
 def test_a_round_reaches_only_its_own_view(sam, labels, rng):

@@ -23,8 +23,11 @@ Labels = NDArray[np.integer[Any]]
 CROP = 256  # model pixels: the side of a crop of middle size
 _SIZES = (192, 256, 256, 320)
 _VISIBLE = 12  # data pixels: smaller pieces are mostly slivers of an object that ends
-_GONE = 0.15  # how often the second view of a pair is far away: most objects have ended there
+_GONE = 0.15  # how often a chain ends with a view that is far away: most objects have ended there
 _SHALLOW = 8  # planes: in such a stack no plane is far away, so the crop moves instead
+_LENGTHS, _LENGTH_SHARES = (2, 3, 4), (0.5, 0.3, 0.2)  # views of a chain
+_STEPS, _STEP_SHARES = (1, 2, 4), (0.65, 0.25, 0.1)  # planes from one view of a chain to the next
+_DEEP = 3.0  # how much more often stacks are drawn for chains, in which objects truly change and end
 _SMALLEST = 14  # model pixels: to this extent the object in the middle of a crop is enlarged at least
 
 
@@ -53,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One or two views of the same objects: a plane and its neighbour, or a plane that moved a little.
+    """One view, or a chain of views of the same objects: planes of a stack in order, or a plane that moves a little.
 
     Attributes
     ----------
@@ -68,33 +71,37 @@ class Crop:
 
 
 def draw_batch(
-    sources: Sequence[Source], *, batch: int, pair_share: float, rng: np.random.Generator
+    sources: Sequence[Source], *, batch: int, chain_share: float, rng: np.random.Generator
 ) -> tuple[Crop, ...]:
-    """Draw crops of one size, alone or in pairs, with about as many pixels as ``batch`` middle-sized ones."""
-    size = int(rng.choice(_SIZES))
-    pair = bool(rng.random() < pair_share)
-    count = max(1, round(batch * CROP**2 / size**2 / (2 if pair else 1)))
-    return tuple(draw_crop(sources, pair=pair, size=size, rng=rng) for _ in range(count))
+    """Draw crops of one size, single views or chains, with about as many pixels as ``batch`` middle-sized ones."""
+    views = int(rng.choice(_LENGTHS, p=_LENGTH_SHARES)) if rng.random() < chain_share else 1
+    size = int(rng.choice(_SIZES)) if views <= batch else min(_SIZES)
+    count = max(1, round(batch * CROP**2 / size**2 / views))
+    return tuple(draw_crop(sources, views=views, size=size, rng=rng) for _ in range(count))
 
 
-def draw_crop(sources: Sequence[Source], *, pair: bool, size: int, rng: np.random.Generator) -> Crop:
+def draw_crop(sources: Sequence[Source], *, views: int, size: int, rng: np.random.Generator) -> Crop:
     """Draw a crop of ``size`` model pixels around an object; there must be one of 12 pixels or more."""
-    weights = np.array([source.weight for source in sources])
+    weights = np.array([source.weight * (_DEEP if views > 1 and _is_deep(source) else 1) for source in sources])
     while True:
         source = sources[rng.choice(len(sources), p=weights / weights.sum())]
-        crop = _try_crop(source, pair=pair, size=size, rng=rng)
+        crop = _try_crop(source, views=views, size=size, rng=rng)
         if crop is not None:
             return crop
 
 
-def _try_crop(source: Source, *, pair: bool, size: int, rng: np.random.Generator) -> Crop | None:
-    """Draw a plane and a crop of it; None if the plane is empty."""
+def _is_deep(source: Source) -> bool:
+    return len(source.labels[0]) > 1
+
+
+def _try_crop(source: Source, *, views: int, size: int, rng: np.random.Generator) -> Crop | None:
+    """Draw a plane and a crop of it, and where the crop lies on the following planes; None if the plane is empty."""
     index = rng.choice(len(source.images), p=_stack_shares(source.labels))
     image, labels = source.images[index], source.labels[index]
     axis = _draw_axis(image, labels, rng)
     depth = labels.shape[axis]
     gone = rng.random() < _GONE
-    planes = _draw_planes(depth, pair=pair, far=gone and depth > _SHALLOW, rng=rng)
+    planes = _draw_planes(depth, views=views, far=gone and depth > _SHALLOW, rng=rng)
     spot = _draw_object(np.take(labels, planes[0], axis), rng)
     if spot is None:
         return None
@@ -103,15 +110,16 @@ def _try_crop(source: Source, *, pair: bool, size: int, rng: np.random.Generator
     pose = Pose(centre + rng.uniform(-0.3, 0.3, 2) * size / zoom, draw_orientation(rng) / zoom)
     look = draw_look(image, rng)
 
-    views = []
+    shown = []
     for number, z in enumerate(planes):
         if number:
             pose, look = pose.moved(extent, rng, in_stack=depth > 1), look.jittered(rng)
-            pose = pose.elsewhere(size, rng) if gone and depth <= _SHALLOW else pose
-        views.append(
+            leaves = gone and depth <= _SHALLOW and number == len(planes) - 1
+            pose = pose.elsewhere(size, rng) if leaves else pose
+        shown.append(
             sample_view(np.take(image, z, axis), np.take(labels, z, axis), pose, size=size, look=look, rng=rng)
         )
-    images, label_maps = zip(*views, strict=True)
+    images, label_maps = zip(*shown, strict=True)
     return Crop(torch.stack(images), torch.stack(label_maps))
 
 
@@ -126,12 +134,14 @@ def _draw_axis(image: Pixels, labels: Labels, rng: np.random.Generator) -> int:
     return int(rng.choice(3)) if cubic and rng.random() < 0.5 else 0
 
 
-def _draw_planes(depth: int, *, pair: bool, far: bool, rng: np.random.Generator) -> tuple[int, ...]:
-    first = int(rng.integers(depth))
-    if pair and far:
-        return first, int(rng.integers(depth))
-    step = int(rng.choice([-2, -1, -1, 1, 1, 2])) if depth > 1 else 0
-    return (first, int(np.clip(first + step, 0, depth - 1))) if pair else (first,)
+def _draw_planes(depth: int, *, views: int, far: bool, rng: np.random.Generator) -> tuple[int, ...]:
+    """Draw a plane and those that a walk visits next, up or down; the last may be anywhere."""
+    steps = rng.choice(_STEPS, views - 1, p=_STEP_SHARES) * rng.choice([-1, 1])
+    start = int(rng.integers(depth))
+    planes = [start, *(int(np.clip(start + reach, 0, depth - 1)) for reach in np.cumsum(steps))]
+    if far and views > 1:
+        planes[-1] = int(rng.integers(depth))
+    return tuple(planes)
 
 
 def _draw_object(plane: Labels, rng: np.random.Generator) -> tuple[NDArray[np.float64], float] | None:

@@ -65,7 +65,7 @@ class CropLesson:
     def __call__(self, sam: Sam, rng: np.random.Generator) -> Figures:
         """See `Lesson`."""
         recipe = self.recipe
-        crops = draw_batch(self.sources, batch=recipe.batch, pair_share=recipe.pair_share, rng=rng)
+        crops = draw_batch(self.sources, batch=recipe.batch, chain_share=recipe.chain_share, rng=rng)
         images = torch.stack([crop.images for crop in crops]).flatten(0, 1)  # (crops * views, 3, S, S)
         embeddings = sam.encode(images.to(sam.device, memory_format=torch.channels_last))
         leaves = [each.detach().requires_grad_() for each in embeddings.split(1)]
@@ -89,7 +89,7 @@ def practise(sam: Sam, scenes: Sequence[Sequence[View]], *, objects: int, rng: n
     sam : Sam
         Its prompt encoder and mask decoder learn, and the embeddings that ask for gradients get them.
     scenes : sequence of sequences of View
-        Each of one view, or of two that show the same objects.
+        Each of one view, or of several that show the same objects.
     objects, rng
         As in `converse`.
     """

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sam.training.pairs import Pair
     from napari_sam.training.recipe import Recipe
 
+_LONGEST = 4  # planes of a walk
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedPair:
@@ -67,15 +69,17 @@ class PlaneLesson:
         return practise(sam, scenes, objects=self.recipe.objects, rng=rng)
 
     def draw_scene(self, sam: Sam, rng: np.random.Generator) -> list[View]:
-        """Draw a plane, and sometimes its neighbour."""
+        """Draw a plane, and sometimes those that a walk along the last axis visits next."""
         shares = np.sqrt([float(len(encoded.pair.planes)) for encoded in self.pairs])
         encoded = self.pairs[rng.choice(len(self.pairs), p=shares / shares.sum())]
         planes = encoded.pair.planes
         plane = planes[rng.integers(len(planes))]
         scene = [encoded.view(plane, sam)]
-        if plane and rng.random() < self.recipe.pair_share:
-            following = (*plane[:-1], plane[-1] + int(rng.choice([-1, 1])))
-            scene += [encoded.view(following, sam)] if following in planes else []
+        if plane and rng.random() < self.recipe.chain_share:
+            direction = int(rng.choice([-1, 1]))
+            for reach in range(1, int(rng.integers(2, _LONGEST + 1))):
+                following = (*plane[:-1], plane[-1] + reach * direction)
+                scene += [encoded.view(following, sam)] if following in planes else []
         return scene
 
 

@@ -27,8 +27,8 @@ class Recipe:
         Steps until the peak rate.
     objects : int
         Prompted objects of one crop or plane.
-    pair_share : float
-        Share of steps that carry masks from one plane to its neighbour.
+    chain_share : float
+        Share of steps that carry masks from plane to plane.
     ema : float
         Decay of the averaged weights, which are what is saved for use.
     precision : {"bfloat16", "float32"}
@@ -47,7 +47,7 @@ class Recipe:
     trunk_rate: float = 0.1
     warmup: int = 200
     objects: int = 6
-    pair_share: float = 0.35
+    chain_share: float = 0.35
     ema: float = 0.999
     precision: Precision = "bfloat16"
 

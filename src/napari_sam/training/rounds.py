@@ -1,4 +1,4 @@
-"""One conversation about some objects: prompt, correct, carry to the next view, correct again."""
+"""One conversation about some objects: prompt, correct, carry from view to view, correct again."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ _FIRST: Mapping[Kind, float] = MappingProxyType(
     }
 )
 _CARRIED: Mapping[Kind, float] = MappingProxyType(
-    {"mask": 0.4, "mask+point": 0.15, "mask+box": 0.15, "mask+box+point": 0.3}
+    {"mask": 0.7, "mask+point": 0.1, "mask+box": 0.1, "mask+box+point": 0.1}
 )
 _CORRECTIONS = (0, 1, 2, 4)
 _CORRECTION_SHARES = (0.3, 0.3, 0.25, 0.15)
-_OWN_MASK = 0.6  # how often the model's own mask is carried on, instead of the truth as a model might say it
+_OWN_MASK = 0.6  # how often the model's own masks are carried on, instead of the truth as a model might say it
+_LOST = 0.4  # IoU below which a model's own mask shows something else than the object
 _VISIBLE = 40  # model pixels that an object needs in order to be prompted
 MEAN_ROUNDS = 2.5  # about what an object gets: 1 + 1.4 corrections
 
@@ -81,14 +82,15 @@ class Round:
 
 
 def converse(sam: Sam, views: Sequence[View], *, objects: int, rng: np.random.Generator) -> Iterator[Round]:
-    """Prompt for objects of the first view and correct the answers; then carry the masks to the next view.
+    """Prompt for objects of the first view and correct the answers; then carry the masks from view to view.
 
     Parameters
     ----------
     sam : Sam
         Decodes, with gradients.
     views : sequence of View
-        One, or two that show the same objects; one that has ended in the second is rightly answered with nothing.
+        One, or several that show the same objects; one that has ended is rightly answered with nothing, and is carried
+        no further.
     objects : int
         The most that are prompted for, together.
     rng : np.random.Generator
@@ -114,10 +116,25 @@ def converse(sam: Sam, views: Sequence[View], *, objects: int, rng: np.random.Ge
         logits = each.logits
         yield each
     for view in following:
-        carried = logits[:, None] if rng.random() < _OWN_MASK else uncertain_logits(truth, rng)
+        alive = truth.flatten(1).any(1)
+        ids, truth, logits = ids[alive], truth[alive], logits[alive]
+        if not len(ids):
+            return
+        carried = _carried(logits, truth, rng)
         truth = _still_there(object_masks(view.labels, ids, simulator.stride), carried[:, 0] > 0)
         count = 1 + int(rng.random() < 0.25)
-        yield from _answers(sam, simulator, _carried_prompts(simulator, carried), view, truth, count, ambiguous=False)
+        for each in _answers(sam, simulator, _carried_prompts(simulator, carried), view, truth, count, ambiguous=False):
+            logits = each.logits
+            yield each
+
+
+def _carried(logits: Tensor, truth: Tensor, rng: np.random.Generator) -> Tensor:
+    """Choose what is carried on, ``(P, 1, h, w)``: the model's own masks where they show the objects, else the truth."""
+    own, known = logits[:, None], uncertain_logits(truth, rng)
+    if rng.random() >= _OWN_MASK:
+        return known
+    held = true_ious(own, truth)[:, 0] >= _LOST
+    return torch.where(held[:, None, None, None], own, known)
 
 
 def object_masks(labels: Tensor, ids: Tensor, stride: int) -> Tensor:

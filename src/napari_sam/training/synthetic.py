@@ -1,4 +1,4 @@
-"""Made-up stacks with exact truth: drifting blobs and rods, and dense cells between membranes.
+"""Made-up stacks with exact truth: drifting blobs and rods, dense cells between membranes, and packed nuclei.
 
 They show the model shapes, textures and polarities that the real training sets lack, and objects that appear, move and
 end along z. Nothing here imitates a particular microscope.
@@ -16,7 +16,19 @@ from scipy.spatial import cKDTree
 def make_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(image uint8, labels int32)``, both ZYX of ``shape``, of a randomly chosen kind."""
     labels = _tessellation(shape, rng) if rng.random() < 0.3 else _scattered(shape, rng)
-    return _shown(labels, rng), labels
+    return _shown(labels, rng, touching=bool((labels > 0).all())), labels
+
+
+def make_packed_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``(image uint8, labels int32)``, both ZYX of ``shape``: objects that end where the next begins along z.
+
+    What a walk along z must learn: an object that looks like its neighbours ends, and another lies in its place.
+    """
+    labels = _packed(shape, rng)
+    image = _shown(labels, rng, touching=True)
+    if rng.random() < 0.7:  # out-of-focus light of the neighbouring planes
+        image = ndimage.gaussian_filter1d(image.astype(np.float32), rng.uniform(0.3, 1.2), axis=0).astype(np.uint8)
+    return image, labels
 
 
 def _scattered(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
@@ -81,12 +93,29 @@ def _tessellation(shape: tuple[int, int, int], rng: np.random.Generator) -> np.n
     return np.stack(labels).astype(np.int32)
 
 
-def _shown(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _packed(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """Ellipsoids at all heights that press against each other: each voxel goes to the nearest, if it is near enough."""
+    radius, flatness = float(np.exp(rng.uniform(math.log(8), math.log(24)))), rng.uniform(0.1, 0.5)
+    scale = np.array([1 / flatness, 1.0, 1.0])  # an object's height against its width, in planes per pixel
+    extent = np.array(shape) * scale
+    margin = np.array([radius, 0, 0])
+    count = max(4, int(rng.uniform(0.3, 1.1) * np.prod(extent + 2 * margin) / (4 / 3 * math.pi * radius**3)))
+    centres = rng.uniform(-margin, extent + margin, (count, 3))
+    reach = radius * np.exp(rng.normal(0, 0.15, count))
+    warp = ndimage.gaussian_filter(rng.normal(0, 1, shape), (1, radius / 3, radius / 3))
+    warp *= rng.uniform(0, 0.15) / warp.std()
+    voxels = np.indices(shape).reshape(3, -1).T * scale
+    distance, nearest = cKDTree(centres).query(voxels)
+    inside = distance < reach[nearest] * (1 + warp.ravel())
+    return np.where(inside, nearest + 1, 0).reshape(shape).astype(np.int32)
+
+
+def _shown(labels: np.ndarray, rng: np.random.Generator, *, touching: bool) -> np.ndarray:
     """Give objects, rims and background their brightness and texture; some cues may be missing, never all."""
     ids = labels.max() + 1
     contrast, rim, halo = rng.normal(0, 0.25), rng.normal(0, 0.4), rng.normal(0, 0.25) * (rng.random() < 0.4)
-    if (labels > 0).all():
-        rim = math.copysign(max(abs(rim), 0.3), rim)
+    if touching:
+        rim = math.copysign(max(abs(rim), 0.3), rim if abs(contrast) < 0.25 else -contrast)  # never lost in saturation
     elif abs(contrast) + abs(rim) < 0.25:
         contrast = math.copysign(0.3, contrast)
     brightness = 0.5 + contrast + rng.normal(0, 0.08 * rng.random(), ids)

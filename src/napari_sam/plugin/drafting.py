@@ -1,0 +1,282 @@
+"""One image being drafted on: its layers and its session, kept in step with what the threads answer. No Qt.
+
+Everything here happens in the GUI thread and takes no time; what takes time is put on a desk as a job.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.plugin import layers, walk
+from napari_sam.plugin import session as sessions
+from napari_sam.plugin.bench import Bench
+from napari_sam.plugin.drafts import DraftLabels
+from napari_sam.plugin.jobs import Jobs
+from napari_sam.plugin.results import Result
+from napari_sam.plugin.session import Session
+from napari_sam.plugin.stage import Stage
+from napari_sam.plugin.view import view_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+
+    from napari_sam.plugin.bench import OpenSegmenter, SegmenterLike
+    from napari_sam.plugin.drafts import Crop, LabelPlane
+    from napari_sam.plugin.results import Entry
+    from napari_sam.plugin.session import Ask
+    from napari_sam.plugin.view import ImageView
+    from napari_sam.plugin.walk import Route
+    from napari_sam.plugin.work import Desk
+    from napari_sam.predictor import MaskPrediction
+    from napari_sam.prompts import Prompt
+    from napari_sam.propagation import PlaneMask
+    from napari_sam.stack import Plane
+
+
+class Drafting:
+    """Draft objects of one image layer of a viewer: prompts go out, answers come in, and the layers show both.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        The viewer, or its proxy; gets the layers that prompts and previews need.
+    image : Image
+        What is segmented.
+    open_segmenter : callable
+        Opens the segmenter in a thread.
+    clicks, encoding : Desk
+        For jobs that the user waits for, and for those that run in the background.
+    on_change, on_open, on_error : callable
+        Told after every change of what can be seen here; when the segmenter is open; what went wrong in a thread.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        *,
+        open_segmenter: OpenSegmenter,
+        clicks: Desk,
+        encoding: Desk,
+        on_change: Callable[[], None] = lambda: None,
+        on_open: Callable[[], None] = lambda: None,
+        on_error: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
+        self.viewer, self.image = viewer, image
+        self.object_id, self.positive, self.one_object_each = 1, True, False
+        self.encodes_ahead, self.outside, self._is_resting = True, 0, False
+        self.walking: tuple[int, int] | None = None  # planes done, planes in all
+        self.encoded: set[Plane] = set()
+        self._jobs = Jobs(clicks, encoding, self._on_end)
+        self._on_change, self._on_open, self._on_error = on_change, on_open, on_error
+        self._open_segmenter = open_segmenter
+        self.result = Result(self._take_up)
+        self.session = Session()
+        self._sessions: dict[tuple[int, ...], tuple[Bench, Session]] = {}
+        self.bench = Bench(view_image(image, viewer.dims.order), open_segmenter)
+        self.axis = max(0, len(self.view.stack_shape) - 1)
+        self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts)
+        self.stage.ensure()
+        viewer.dims.events.order.connect(self._on_roll)
+        self.resume()
+
+    @property
+    def view(self) -> ImageView:
+        """The image as planes of the displayed axes."""
+        return self.bench.view
+
+    @property
+    def plane(self) -> Plane:
+        """The plane that is shown."""
+        return layers.current_plane(self.image, self.view, self.viewer.dims.point)
+
+    @property
+    def segmenter(self) -> SegmenterLike | None:
+        """What decodes, for scripts; None until it is open. Its masks are those of `view.array`."""
+        return self.bench.segmenter
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether that is under way."""
+        return self._jobs.is_opening
+
+    def encode_ahead(self, wanted: bool) -> None:
+        """Encode planes in the background, from the current one outward, or pause that."""
+        self.encodes_ahead = wanted
+        self._jobs.pause_encoding()
+        nearest_first = walk.outward(self.plane, self.view.stack_shape, axis=self.axis)
+        missing = [plane for plane in nearest_first if plane not in self.encoded]
+        if wanted and missing and self.segmenter is not None:
+            self._jobs.encode(self.bench, missing, self._on_encoded)
+        self._on_change()
+
+    def use_model(self, open_segmenter: OpenSegmenter) -> None:
+        """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
+        self._open_segmenter = open_segmenter
+        self._sessions = {order: (Bench(one.view, open_segmenter), own) for order, (one, own) in self._sessions.items()}
+        self.suspend()
+        self.bench = Bench(self.view, open_segmenter)
+        self.resume()
+
+    def suspend(self) -> None:
+        """Let all work rest; requests that were not answered are remembered."""
+        self._jobs.clear()
+        self.walking, self._is_resting = None, True
+
+    def resume(self) -> None:
+        """Take the work up again, with the axes that are displayed now."""
+        try:
+            self._turn()
+        except ValueError as error:
+            self._on_error(error)
+            return
+        self.encoded, self._is_resting = set(), False
+        self._jobs.open(self.bench, self._on_opened)
+        self.session, asks = sessions.asking(self.session, tuple(self.session.asked))
+        self._submit(asks)
+        self._on_change()
+
+    def forget(self, layer: Layer) -> None:
+        """Let go of a layer that was removed from the viewer: prompts go with it, drafts that were walked stay."""
+        if layer == self.result.labels:  # either may come wrapped in napari's proxy
+            self.result.choose(None)
+        if self.stage.forget(layer):
+            self._on_prompts(False)
+
+    def close(self) -> None:
+        """End quietly: no more jobs, no more listening; all layers stay."""
+        self.suspend()
+        self.stage.close()
+        self.viewer.dims.events.order.disconnect(self._on_roll)
+        self.result.choose(None)
+
+    def set_result(self, labels: Labels | None) -> None:
+        """Choose the Labels layer that commits go to; None makes one at the first commit."""
+        if self.result.labels != labels:
+            self.result.choose(labels)
+            self._jobs.search(self.result.largest_ids, self._on_largest_id)
+            self._on_change()
+
+    def aim(self, *, object_id: int | None = None, positive: bool | None = None) -> None:
+        """Choose the object and the polarity of the next prompt."""
+        self.object_id = self.object_id if object_id is None else object_id
+        self.positive = self.positive if positive is None else positive
+        self.stage.aim(object_id=self.object_id, positive=self.positive)
+        self._on_change()
+
+    def new_object(self) -> None:
+        """Go on with an object that has an id of its own, starting with a positive click."""
+        self.aim(object_id=sessions.next_object_id(self.session, self.result.largest_id), positive=True)
+
+    def paint(self, plane: Plane, labels: LabelPlane) -> None:
+        """Take a plane of the preview as somebody painted it."""
+        self._become(sessions.painted(self.session, plane, labels))
+
+    def _become(self, session: Session, *, redraw: bool = True) -> None:
+        """Replace the session, show it and tell."""
+        redraw = redraw and session.drafts is not self.session.drafts
+        self.session = session
+        if redraw:
+            self.stage.refresh()
+        self._on_change()
+
+    def _on_prompts(self, added: bool) -> None:
+        reading = self.stage.read(taken=self.result.largest_id)
+        session, asks = sessions.with_prompts(self.session, reading.prompts)
+        self._submit(asks)
+        self.outside = reading.outside
+        if added and self.one_object_each:
+            self.object_id = sessions.next_object_id(session, self.result.largest_id)
+        with self.stage.held():
+            self.stage.aim(object_id=self.object_id, positive=self.positive)
+        self._become(session)
+
+    def _submit(self, asks: Sequence[Ask]) -> None:
+        for ask in asks:
+            self._jobs.decode(self.bench, ask, partial(self._on_answer, ask), partial(self._on_decoded, ask))
+
+    def _on_answer(self, ask: Ask, prediction: MaskPrediction) -> None:
+        self.encoded.add(ask.key[1])
+        self._become(sessions.answered(self.session, ask, prediction))
+
+    def _on_decoded(self, ask: Ask, error: Exception | None) -> None:
+        self.session = sessions.failed(self.session, ask)
+        self._on_end(error)
+
+    def _walk(self, way: Route, seeds: Sequence[Prompt]) -> None:
+        visited: set[sessions.Key] = set()
+        over = walk.expected(self.session, way, [seed.plane for seed in seeds])
+
+        def on_found(step: tuple[PlaneMask, Crop]) -> None:
+            found, crop = step
+            visited.add((found.object_id, found.plane))
+            self.walking = len({plane for _, plane in visited}), way.stop - way.start
+            is_seen = self.viewer.dims.ndisplay == 2 and found.plane == self.plane
+            self._become(sessions.walked(self.session, found, crop), redraw=is_seen)
+
+        def on_end(error: Exception | None) -> None:
+            self.walking = None
+            lost = over - visited if error is None else ()
+            self._become(sessions.after_walk(self.session, way.object_ids, lost))
+            self._on_end(error)
+
+        self.walking = 0, way.stop - way.start
+        others = {key: crop for key, crop in self.session.crops.items() if key[0] not in way.object_ids}
+        look = self.result.around(others, self.view)
+        self._jobs.walk(self.bench, seeds, way, look, on_found=on_found, on_end=on_end)
+        self._on_change()
+
+    def _on_encoded(self, plane: Plane | None) -> None:
+        if plane is not None:
+            self.encoded.add(plane)
+            self._on_change()
+
+    def _on_end(self, error: Exception | None) -> None:
+        if error is not None:
+            self._on_error(error)
+        self._on_change()
+
+    def _on_largest_id(self, largest: int) -> None:
+        self.result.largest_id = largest
+        if self.object_id <= largest and self.object_id not in self.session.object_ids:
+            self.new_object()
+
+    def _on_roll(self, event: Any) -> None:
+        del event
+        if not self._is_resting and self.viewer.dims.ndim >= self.image.ndim:  # else the image is being removed
+            self.suspend()
+            self.resume()
+
+    def _turn(self) -> None:
+        """Turn to the displayed axes; the session of other axes waits for them to be displayed again."""
+        view = view_image(self.image, self.viewer.dims.order)
+        if view.order != self.view.order:
+            self._sessions[self.view.order] = (self.bench, self.session)
+            fresh = (Bench(view, self._open_segmenter), Session())
+            self.bench, self.session = self._sessions.get(view.order, fresh)
+            self.axis = max(0, len(view.stack_shape) - 1)
+            self.stage.show(self.view, self._draft_labels())
+            self._on_prompts(False)
+
+    def _on_opened(self, error: Exception | None) -> None:
+        if error is not None:
+            self._jobs.clear()
+        else:
+            self._on_open()
+        self._on_end(error)
+        self.encode_ahead(self.encodes_ahead)
+
+    def _draft_labels(self) -> DraftLabels:
+        return DraftLabels(self.view, lambda: self.session.crops, self.paint)
+
+    def _take_up(self, entry: Entry) -> None:
+        if self.session.object_ids & entry.commit.object_ids:
+            return  # it is being edited already
+        session = sessions.reopened(self.session, entry.commit)
+        self.stage.put_back(entry.away)
+        self._become(session)
+        self.aim(object_id=min(entry.commit.object_ids))

@@ -129,7 +129,7 @@ def converse(sam: Sam, views: Sequence[View], *, objects: int, rng: np.random.Ge
 
 
 def _carried(logits: Tensor, truth: Tensor, rng: np.random.Generator) -> Tensor:
-    """Choose what is carried on, ``(P, 1, h, w)``: the model's own masks where they show the objects, else the truth."""
+    """Choose what is carried on, ``(P, 1, h, w)``: the own masks that still show the objects, else the truth."""
     own, known = logits[:, None], uncertain_logits(truth, rng)
     if rng.random() >= _OWN_MASK:
         return known

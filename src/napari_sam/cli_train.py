@@ -1,10 +1,12 @@
 """The commands `sam-stacks train` and `sam-stacks pretrain`: make a model better at one's own images."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -18,24 +20,59 @@ _STEPS = 300  # minutes on a laptop with a frozen encoder
 _PRETRAINING_STEPS = 5000
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Where a training starts, how long it lasts, and what it works on.
+
+    Parameters
+    ----------
+    init
+        Where to start: a name that `sam-stacks models` lists, or a .safetensors or .pth file.
+    steps
+        Length of the training; by default 300 of `train`, 5000 of `pretrain`.
+    minutes
+        Length of the training by the clock, instead of steps.
+    seed
+        Of all chance: the same seed, data and steps give the same model.
+    precision
+        Of the computation; bfloat16 is faster on recent processors and graphics cards.
+    channel
+        Look only at this channel, counted from 0.
+    device
+        Such as cpu or cuda; by default a GPU if there is one.
+    overwrite
+        Replace an existing output, and start over instead of going on.
+    """
+
+    init: str = "nano"
+    steps: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channel: int | None = None
+    device: str | None = None
+    overwrite: bool = False
+
+    def length(self, steps: int) -> int | None:
+        """Return the steps to do, ``steps`` by default; None if it goes by the clock."""
+        return steps if self.steps is None and self.minutes is None else self.steps
+
+
+DEFAULTS = Run()
+
+
 def train(
     *folders: Path,
     image: Sequence[Path] = (),
     labels: Sequence[Path] = (),
     output: Path,
-    init: str = "nano",
     freeze_encoder: bool = False,
-    steps: int | None = None,
-    minutes: float | None = None,
     batch: int = 2,
     learning_rate: float = 1e-4,
     held_out: float = 0.2,
-    seed: int = 0,
-    precision: Literal["float32", "bfloat16"] = "float32",
     cache: Path | None = None,
-    channel: int | None = None,
-    device: str | None = None,
-    overwrite: bool = False,
+    run: Run = DEFAULTS,
 ) -> None:
     """Train a model on images with labels, and tell how good it was before and is after.
 
@@ -51,68 +88,45 @@ def train(
         Its labels, a number for each object; as often and in the same order as --image.
     output
         Where the trained model goes; ends with .safetensors. Its log lies beside it, with the ending .jsonl.
-    init
-        Where to start: a name that `sam-stacks models` lists, or a .safetensors or .pth file.
     freeze_encoder
         Train the prompt encoder and the mask decoder alone, on planes that are encoded once: fast on any computer.
-    steps
-        Length of the training; 300 by default.
-    minutes
-        Length of the training by the clock, instead of steps.
     batch
         Planes, or crops of 256 x 256, that are looked at in one step.
     learning_rate
         Peak learning rate.
     held_out
         Part of the images, or of the planes of a lone volume, that is not learnt from but validated on.
-    seed
-        Of all chance: the same seed, data and steps give the same model.
-    precision
-        Of the computation; bfloat16 is faster on recent processors and graphics cards.
     cache
         Folder in which encoded planes are kept, for a frozen encoder; it also serves the trained model.
-    channel
-        Look only at this channel, counted from 0.
-    device
-        Such as cpu or cuda; by default a GPU if there is one.
-    overwrite
-        Replace an existing output, and start over instead of going on.
     """
     from napari_sam.checkpoints import load_sam
-    from napari_sam.training import run
+    from napari_sam.training import run as training
     from napari_sam.training.recipe import Recipe
 
     recipe = Recipe(
-        steps=_STEPS if steps is None and minutes is None else steps,
-        minutes=minutes,
+        steps=run.length(_STEPS),
+        minutes=run.minutes,
         batch=batch,
         learning_rate=learning_rate,
         warmup=20,
         ema=0.99,
-        precision=precision,
+        precision=run.precision,
     )
-    plan = run.Plan(
-        recipe=recipe, output=output, freeze_encoder=freeze_encoder, held_out=held_out, cache=cache, seed=seed
+    plan = training.Plan(
+        recipe=recipe, output=output, freeze_encoder=freeze_encoder, held_out=held_out, cache=cache, seed=run.seed
     )
-    pairs = _read_pairs(folders, image, labels, channel)
-    validated = _follow(run.train(load_sam(init, device=device), pairs, plan, overwrite=overwrite))
-    _print_validations(validated)
+    pairs = _read_pairs(folders, image, labels, run.channel)
+    sam = load_sam(run.init, device=run.device)
+    _print_validations(_follow(training.train(sam, pairs, plan, overwrite=run.overwrite)))
     print(f"Wrote {output}; use it with --model {output}")
 
 
 def pretrain(
     *images: Path,
     output: Path,
-    init: str = "nano",
-    steps: int | None = None,
-    minutes: float | None = None,
     batch: int = 8,
     learning_rate: float = 4e-4,
-    seed: int = 0,
-    precision: Literal["float32", "bfloat16"] = "float32",
-    channel: int | None = None,
-    device: str | None = None,
-    overwrite: bool = False,
+    run: Run = DEFAULTS,
 ) -> None:
     """Let the image encoder of a model look at images without labels: it learns to fill in what is hidden from it.
 
@@ -125,41 +139,25 @@ def pretrain(
         Images, and folders of them.
     output
         Where the model goes; ends with .safetensors. Its log lies beside it, with the ending .jsonl.
-    init
-        Where to start: a name that `sam-stacks models` lists, or a .safetensors or .pth file.
-    steps
-        Length of the training; 5000 by default.
-    minutes
-        Length of the training by the clock, instead of steps.
     batch
         Crops of 224 x 224 that are looked at in one step.
     learning_rate
         Peak learning rate.
-    seed
-        Of all chance: the same seed, images and steps give the same model.
-    precision
-        Of the computation; bfloat16 is faster on recent processors and graphics cards.
-    channel
-        Look only at this channel, counted from 0.
-    device
-        Such as cpu or cuda; by default a GPU if there is one.
-    overwrite
-        Replace an existing output, and start over instead of going on.
     """
     from napari_sam.checkpoints import load_sam
     from napari_sam.training import pretrain as pretraining
     from napari_sam.training.recipe import Recipe
 
     recipe = Recipe(
-        steps=_PRETRAINING_STEPS if steps is None and minutes is None else steps,
-        minutes=minutes,
+        steps=run.length(_PRETRAINING_STEPS),
+        minutes=run.minutes,
         batch=batch,
         learning_rate=learning_rate,
-        precision=precision,
+        precision=run.precision,
     )
-    stacks = [pretraining.open_unlabelled(path, channel=channel) for path in pretraining.find_images(images)]
-    sam = load_sam(init, device=device)
-    _follow(pretraining.pretrain(sam, stacks, recipe, output, seed=seed, overwrite=overwrite))
+    stacks = [pretraining.open_unlabelled(path, channel=run.channel) for path in pretraining.find_images(images)]
+    sam = load_sam(run.init, device=run.device)
+    _follow(pretraining.pretrain(sam, stacks, recipe, output, seed=run.seed, overwrite=run.overwrite))
     print(f"Wrote {output}; go on with: sam-stacks train --init {output}")
 
 

@@ -84,7 +84,7 @@ def main() -> None:
     rank = dist.get_rank() if dist.is_initialized() else 0
     torch.set_num_threads(arguments.threads)
 
-    sam = _start(arguments)
+    sam = start(arguments.init, pretrained_trunk=arguments.pretrained_trunk, seed=arguments.seed)
     sources = read_sources(arguments.data)
     if arguments.synthetic:
         sources += make_synthetic(rank)
@@ -112,13 +112,14 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start(arguments: argparse.Namespace) -> Sam:
-    torch.manual_seed(arguments.seed)
-    if arguments.init:
-        sam = load_sam(arguments.init, device="cpu")
+def start(init: str | None = None, *, pretrained_trunk: bool = True, seed: int) -> Sam:
+    """Return the model to train: ``init``, or a new nano; its early stages are frozen."""
+    torch.manual_seed(seed)
+    if init:
+        sam = load_sam(init, device="cpu")
     else:
         sam = build_sam(CONFIGS["nano"])
-        if arguments.pretrained_trunk:
+        if pretrained_trunk:
             _load_trunk(sam)
     freeze_early_stages(sam)
     return sam

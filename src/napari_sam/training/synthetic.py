@@ -1,4 +1,4 @@
-"""Made-up stacks with exact truth: drifting blobs and rods, dense cells between membranes, and packed nuclei.
+"""Made-up stacks with exact truth: drifting blobs, rods and filaments, dense cells, files of cells, packed nuclei.
 
 They show the model shapes, textures and polarities that the real training sets lack, and objects that appear, move and
 end along z. Nothing here imitates a particular microscope.
@@ -11,12 +11,14 @@ import math
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
+from skimage import measure
 
 
 def make_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(image uint8, labels int32)``, both ZYX of ``shape``, of a randomly chosen kind."""
-    labels = _tessellation(shape, rng) if rng.random() < 0.3 else _scattered(shape, rng)
-    return _shown(labels, rng, touching=bool((labels > 0).all())), labels
+    make = (_tessellation, _files, _scattered)[rng.choice(3, p=(0.25, 0.25, 0.5))]
+    labels = make(shape, rng)
+    return _shown(labels, rng, touching=make is not _scattered), labels
 
 
 def make_packed_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +51,8 @@ def _draw(labels: np.ndarray, label: int, radius: float, *, rods: bool, rng: np.
     middle, reach = rng.uniform(-1, depth), rng.uniform(1.5, depth * 1.5)
     angle, turn = rng.uniform(0, 2 * math.pi), rng.normal(0, 0.04)
     waves = [(k, rng.normal(0, 0.25 / k**1.2), rng.uniform(0, 2 * math.pi)) for k in range(2, 6)]
-    length, bend = rng.uniform(0.6, 3.0) * radius, rng.normal(0, 0.1) / radius
+    stretch = math.exp(rng.uniform(math.log(0.6), math.log(8)))
+    length, bend = stretch * radius, rng.normal(0, 0.15) / (radius * max(1, stretch / 2))
     for z in range(depth):
         flat = 1 - ((z - middle) / reach) ** 2
         if flat <= 0.05:
@@ -91,6 +94,32 @@ def _tessellation(shape: tuple[int, int, int], rng: np.random.Generator) -> np.n
     points = np.stack(np.mgrid[:height, :width] + np.array(warp), axis=-1).reshape(-1, 2)
     labels = [cKDTree(seeds + drift * z).query(points)[1].reshape(height, width) + 1 for z in range(depth)]
     return np.stack(labels).astype(np.int32)
+
+
+def _files(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+    """Elongated cells side by side and end to end, as in colonies of bacteria: bricks of a wall that was bent."""
+    depth, height, width = shape
+    thickness = float(np.exp(rng.uniform(math.log(6), math.log(30))))
+    length = thickness * rng.uniform(1.5, 5)
+    angle = rng.uniform(0, math.pi)
+    turned = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    scale = rng.uniform(2, 5) * length
+    bends = [ndimage.gaussian_filter(rng.normal(0, 1, (height, width)), scale / 4) for _ in range(3)]
+    bends = [bend / bend.std() for bend in bends]
+    colony = bends[2] > rng.uniform(-2.5, 0.3)
+    shifts = rng.uniform(0, 1, 10_000)  # of the cells in each file
+    walls, bent = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.09)  # of the thickness; of the scale
+    labels = np.zeros(shape, np.int32)
+    for z in range(depth):
+        at = np.stack([*np.indices((height, width)) + 0.1 * thickness * z]).reshape(2, -1)
+        across, along = (turned @ at).reshape(2, height, width) + scale * bent * np.stack(bends[:2])
+        file, place = np.divmod(across / thickness, 1)
+        cell, position = np.divmod(along / length + shifts[file.astype(int)], 1)
+        rounded = np.clip(np.minimum(position, 1 - position) * length / thickness * 2, 0, 1) ** 0.4
+        inside = colony & (np.abs(place - 0.5) < (0.5 - walls) * rounded)
+        ids = (file - file.min()) * 1000 + cell - cell.min() + 1
+        labels[z] = np.where(inside, ids, 0)
+    return np.asarray(measure.label(labels), np.int32)  # where the wall folds, one brick appears in several places
 
 
 def _packed(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_sam.plugin.drafts import Crop, Surroundings
+from napari_sam.plugin.torch_import import import_torch
 from napari_sam.plugin.view import resample
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Opener:
 
     def __call__(self, view: ImageView, surroundings: Surroundings) -> SegmenterLike:
         """Load the model, fetch it before if need be, and open the cache of the image."""
+        import_torch()
         from napari_sam.segmenter import Segmenter
 
         return Segmenter(view.array, self.model, cache=self.cache, rgb=view.rgb, labels=surroundings)

@@ -1,8 +1,8 @@
 """Run by test_cache.py as ``killed_writers.py FOLDER``: processes that fill caches, some of them killed on the way.
 
-In ``FOLDER/killed`` eight writers are killed one after the other and a last one finishes; in ``FOLDER/undisturbed``
-one writer works alone; in ``FOLDER/together`` two fill one cache. Prints, as JSON, the planes that were reported as
-stored in each.
+In ``FOLDER/killed`` twenty writers are killed one after the other and a last one finishes; in ``FOLDER/undisturbed``
+one writer works alone; in ``FOLDER/together`` two fill one cache; in ``FOLDER/survivor`` one of two is killed. Prints,
+as JSON, which planes were reported as stored in each, and which were encoded though they were stored.
 """
 
 import json
@@ -23,7 +23,7 @@ from napari_sam.model.sam import build_sam
 from napari_sam.stack import open_stack
 
 PLANES = 100
-KILLS = 8
+KILLS = 20
 
 
 def write(folder, report):
@@ -59,7 +59,7 @@ def finish(process, read):
 
 
 def kill(process, read, moment):
-    """Kill a writer some milliseconds after some planes."""
+    """Kill a writer some milliseconds after some planes: in the middle of encoding, of writing or between the two."""
     with os.fdopen(read, "rb") as reports:
         stored = list(reports.read(moment.randrange(PLANES // KILLS)))
         time.sleep(moment.uniform(0, 0.01))
@@ -69,21 +69,44 @@ def kill(process, read, moment):
     return stored
 
 
+def finished(folder):
+    """Return the planes whose hash is there, as it is written last; without zarr, whose threads cannot be forked."""
+    return {int(path.name) for path in folder.glob("*/*/plane_hash/c/*") if path.name.isdigit()}
+
+
+def one_after_the_other(folder, moment):
+    """Kill many writers, let a last one finish."""
+    stored, again = [], []
+    for _ in range(KILLS):
+        before = finished(folder)
+        reported = kill(*start(folder), moment)
+        stored += reported
+        again += before & set(reported)
+    before = finished(folder)
+    reported = finish(*start(folder))
+    return {"stored": stored + reported, "again": again + sorted(before & set(reported))}
+
+
+def one_of_two(folder, moment):
+    """Kill one of two writers and let the other one finish; a third finds nothing to do."""
+    killed, survivor = start(folder), start(folder)
+    stored = kill(*killed, moment)
+    stored += finish(*survivor)
+    return {"stored": stored, "again": finish(*start(folder))}
+
+
 def main(folder):
     torch.set_num_threads(1)
     moment = random.Random(0)
-    killed = [z for _ in range(KILLS) for z in kill(*start(folder / "killed"), moment)]
-    killed += finish(*start(folder / "killed"))
-    undisturbed = finish(*start(folder / "undisturbed"))
+    report = {
+        "killed": one_after_the_other(folder / "killed", moment),
+        "undisturbed": {"stored": finish(*start(folder / "undisturbed"))},
+        "survivor": one_of_two(folder / "survivor", moment),
+    }
     together = [start(folder / "together") for _ in range(2)]
-    json.dump(
-        {
-            "killed": killed,
-            "undisturbed": undisturbed,
-            "together": [z for writer in together for z in finish(*writer)],
-        },
-        sys.stdout,
-    )
+    report["together"] = {"stored": [z for writer in together for z in finish(*writer)]}
+    report["together"]["again"] = finish(*start(folder / "together"))
+    json.dump(report, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,15 @@ def test_the_hash_of_the_weights_sees_one_changed_number(tiny_sam):
     assert encoder_sha256(other) != encoder_sha256(tiny_sam)
 
 
+def test_the_hash_of_the_weights_is_computed_once_for_as_long_as_they_stay(tiny_sam, monkeypatch):
+    other = copy.deepcopy(tiny_sam)
+    first = encoder_sha256(other)
+    with monkeypatch.context() as slow:
+        slow.setattr("hashlib.sha256", None)
+        assert encoder_sha256(other) == first
+    assert encoder_sha256(other.bfloat16().float()) != first  # rounded, though no tensor counts this as a change
+
+
 def test_the_hash_of_the_weights_is_about_the_image_encoder_alone(tiny_sam):
     other = copy.deepcopy(tiny_sam)
     with torch.no_grad():

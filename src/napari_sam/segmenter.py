@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from napari_sam.appearance import Appearance
 from napari_sam.cache import EmbeddingCache
+from napari_sam.cache_store import as_location
 from napari_sam.checkpoints import load_sam
 from napari_sam.contrast import estimate_contrast
 from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, share_pixels, write_masks
@@ -23,6 +23,7 @@ from napari_sam.step import PlaneState, StepPrompt, StopRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     import torch
     from numpy.typing import NDArray
@@ -41,7 +42,8 @@ class Segmenter:
     model : str, Path or Sam
         A name that ``sam-stacks models`` lists, a checkpoint file, or a loaded model.
     cache : str, Path or None
-        Folder where image embeddings are kept for the next time. None: in memory.
+        Folder where image embeddings are kept for the next time, or a URL that fsspec understands (``s3://...``).
+        None: in memory.
     contrast : pair of float, sequence of pairs or None
         Pixel values that become black and white, for all channels or for each. None: robust percentiles over the
         whole stack.
@@ -86,7 +88,7 @@ class Segmenter:
         else:
             self._sam = load_sam(model, device=device)
         self._cache = EmbeddingCache.open(
-            None if cache is None else Path(cache),
+            None if cache is None else as_location(cache),
             sam=self._sam,
             stack=self._stack,
             contrast=estimate_contrast(self._stack, contrast),

@@ -30,6 +30,7 @@ class Sam(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
     weights_sha256: str | None = None  # of the file that the weights came from
+    encoder_hashes: tuple[str, str] | None = None  # quick one and SHA-256, when last asked for
 
     def __init__(
         self, image_encoder: nn.Module, prompt_encoder: PromptEncoder, mask_decoder: MaskDecoder, config: SamConfig
@@ -49,8 +50,13 @@ class Sam(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the weights."""
+        """Type of the weights that decode."""
         return self.prompt_encoder.no_mask_embed.weight.dtype
+
+    @property
+    def encoder_dtype(self) -> torch.dtype:
+        """Type of the weights that encode; another than `dtype` after ``sam.image_encoder.to(torch.bfloat16)``."""
+        return next(self.image_encoder.parameters()).dtype
 
     def encode(self, images: Tensor) -> Tensor:
         """Normalise, pad and encode images that were already resized.
@@ -66,7 +72,8 @@ class Sam(nn.Module):
             ``image_embedding (B, C, H/stride, W/stride)``.
         """
         height, width = self.config.grid.pad((images.shape[-2], images.shape[-1]))
-        x = ((images - self.pixel_mean) / self.pixel_std).to(self.dtype)
+        mean, std = (images.new_tensor(x).view(-1, 1, 1) for x in (self.config.pixel_mean, self.config.pixel_std))
+        x = ((images - mean) / std).to(self.encoder_dtype)  # the buffers are as coarse as the weights
         x = F.pad(x, (0, width - images.shape[-1], 0, height - images.shape[-2]))
         return cast("Tensor", self.image_encoder(x))
 

@@ -19,6 +19,7 @@ from rich.progress import DownloadColumn, Progress, track
 from rich.table import Table
 
 import napari_sam
+from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_train import pretrain, train
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ app = App(
 )
 models = App(name="models", help="List the models; `models fetch NAME` downloads one.")
 app.command(models)
+app.command(cache_commands)
 app.command(train)
 app.command(pretrain)
 

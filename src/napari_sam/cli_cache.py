@@ -1,0 +1,176 @@
+"""The commands `sam-stacks cache info|verify|prune`: what a cache folder holds, whether it is whole, what can go."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import track
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from napari_sam.cache_folder import CachedImage
+    from napari_sam.stack import Stack
+
+cache = App(
+    name="cache",
+    help="Look into the folders in which encoded planes are kept.",
+    default_parameter=Parameter(negative=""),
+)
+_STDERR = Console(stderr=True)
+_GIGABYTE = 10**9
+
+
+@cache.command
+def info(folder: str) -> None:
+    """Tell which images a cache holds: how they were encoded, how many planes, how many bytes.
+
+    Parameters
+    ----------
+    folder
+        A cache, or a folder of caches.
+    """
+    images = _images(folder)
+    _print_images(images)
+    print(f"{len(images)} images, {decimal(sum(cached.size for cached in images))}")
+
+
+@cache.command
+def verify(folder: str, *, image: Path | None = None, channel: int | None = None) -> None:
+    """Read every embedding and check that it is whole; exit with code 1 if one is not.
+
+    Parameters
+    ----------
+    folder
+        A cache, or a folder of caches.
+    image
+        Check only what was encoded from this image, and that its pixels are still the same.
+    channel
+        Of the image look only at this channel, counted from 0.
+    """
+    from napari_sam import cache_folder
+
+    images, stack = _images(folder), None
+    if image is not None:
+        stack = _read_stack(image, channel)
+        images = [cached for cached in images if cache_folder.is_of(cached, stack)]
+        if not images:
+            msg = f"{folder} holds no embeddings of {image}; sam-stacks cache info {folder} tells what it holds"
+            raise ValueError(msg)
+    spoilt = [cached for cached in images if not _is_whole(cached, stack)]
+    print(f"{len(images)} images checked, {len(spoilt)} of them with planes that will be encoded anew")
+    if spoilt:
+        sys.exit(1)
+
+
+@cache.command
+def prune(
+    folder: str,
+    *,
+    older_than: float | None = None,
+    model: str | None = None,
+    incomplete: bool = False,
+    max_gb: float | None = None,
+    delete: bool = False,
+) -> None:
+    """Show what could go from a cache, and with --delete let it go; of several conditions, all must be met.
+
+    Only embeddings are deleted, and they can be made again.
+
+    Parameters
+    ----------
+    folder
+        A cache, or a folder of caches.
+    older_than
+        What was not written for so many days.
+    model
+        What this model encoded.
+    incomplete
+        What lacks planes.
+    max_gb
+        As much as needed to bring everything down to so many gigabytes, the oldest first.
+    delete
+        Really do it.
+    """
+    from napari_sam import cache_folder
+
+    chosen = cache_folder.choose(
+        _images(folder),
+        now=datetime.now(),
+        older_than=None if older_than is None else timedelta(days=older_than),
+        model=model,
+        incomplete=incomplete,
+        max_size=None if max_gb is None else int(max_gb * _GIGABYTE),
+    )
+    _print_images(chosen)
+    size = decimal(sum(cached.size for cached in chosen))
+    if not delete:
+        print(f"{len(chosen)} images, {size}, would go; nothing was deleted: add --delete to do it")
+        return
+    for cached in chosen:
+        cache_folder.prune(cached)
+    print(f"Deleted {len(chosen)} images, {size}")
+
+
+def _images(folder: str) -> "list[CachedImage]":
+    from napari_sam.cache_folder import cached_images, find_caches
+    from napari_sam.cache_store import as_location
+
+    return [cached for location in find_caches(as_location(folder)) for cached in cached_images(location)]
+
+
+def _read_stack(path: Path, channel: int | None) -> "Stack":
+    from napari_sam.image_files import read_image
+    from napari_sam.stack import open_stack
+
+    file = read_image(path)
+    file = file if channel is None else file.channel(channel)
+    return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb)
+
+
+def _is_whole(cached: "CachedImage", stack: "Stack | None") -> bool:
+    from napari_sam.cache_folder import verify
+
+    checks = verify(cached, stack)
+    quiet = not _STDERR.is_terminal
+    found = dict(track(checks, cached.name, cached.total, console=_STDERR, transient=True, disable=quiet))
+    counts = Counter(found.values())
+    missing = cached.total - len(found)
+    told = [f"{count} {finding}" for finding, count in counts.items()]
+    print(f"{cached.name}: {', '.join([*told, f'{missing} not encoded yet'] if missing else told) or 'empty'}")
+    for plane, finding in found.items():
+        if finding != "good":
+            print(f"  plane {plane}: {finding}")
+    return counts["good"] == len(found)
+
+
+def _print_images(images: "Sequence[CachedImage]") -> None:
+    if images:
+        table = Table("image", "shape", "model", "contrast", "planes", "size", "written")
+        for cached in images:
+            table.add_row(*_row(cached))
+        Console().print(table)
+
+
+def _row(cached: "CachedImage") -> Sequence[str]:
+    known = cached.attributes
+    written = "" if cached.written is None else f"{cached.written:%Y-%m-%d %H:%M}"
+    size = decimal(cached.size) if cached.size else ""
+    if not known:
+        return cached.name, "", "", "", "none", size, written
+    source = known["image"]["source"]
+    pairs = zip(known["contrast"]["low"], known["contrast"]["high"], strict=True)
+    return (
+        f"{source}\n{cached.name}" if source else cached.name,
+        f"{' x '.join(map(str, known['image']['shape']))}\n{known['image']['dtype']}",
+        f"{known['model']}\n{known['precision']}",
+        ", ".join(f"{low:g} to {high:g}" for low, high in pairs),
+        f"{cached.done} of {cached.total}",
+        size,
+        written,
+    )

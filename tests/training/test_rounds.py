@@ -65,6 +65,22 @@ def test_an_object_that_has_ended_is_carried_no_further(sam, labels):
     assert len(answers[-1].logits) == 1
 
 
+def test_pieces_of_one_label_are_objects_of_their_own(sam, labels, rng):
+    labels[40:60, 2:20] = 1
+    assert next(converse(sam, [view(sam, labels)], objects=6, rng=rng)).logits.shape[0] == 3
+
+
+def test_a_walk_reaches_the_pieces_that_it_touches():
+    masks = torch.zeros(2, 8, 8, dtype=torch.bool)
+    masks[:, 1:3, 1:3] = masks[:, 1:3, 5:7] = masks[0, 6, :] = True
+    carried = torch.zeros_like(masks)
+    carried[0, 2, 2], carried[1, 2, 5] = True, True
+    reached = rounds._reached(masks, carried)
+    assert reached.nonzero()[:, 0].tolist() == [0] * 4 + [1] * 4
+    assert reached[0, 1:3, 1:3].all()
+    assert reached[1, 1:3, 5:7].all()
+
+
 def test_a_mask_that_was_lost_is_replaced_by_the_truth(monkeypatch):
     monkeypatch.setattr(rounds, "_OWN_MASK", 1)
     truth = torch.zeros(2, 16, 16, dtype=torch.bool)

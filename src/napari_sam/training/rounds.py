@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
+from skimage import measure
 from torch import Tensor
 
 from napari_sam.training.losses import promptable_loss, true_ious
@@ -15,8 +18,6 @@ from napari_sam.training.simulator import Kind, Prompts, Simulator, displaced, d
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy as np
 
     from napari_sam.model.sam import Sam
 
@@ -40,6 +41,7 @@ _CORRECTION_SHARES = (0.3, 0.3, 0.25, 0.15)
 _OWN_MASK = 0.6  # how often the model's own masks are carried on, instead of the truth as a model might say it
 _LOST = 0.4  # IoU below which a model's own mask shows something else than the object
 _VISIBLE = 40  # model pixels that an object needs in order to be prompted
+_IN_PLANE = ndimage.generate_binary_structure(3, 1) & (np.arange(3) == 1)[:, None, None]  # never between objects
 MEAN_ROUNDS = 2.5  # about what an object gets: 1 + 1.4 corrections
 
 
@@ -103,10 +105,12 @@ def converse(sam: Sam, views: Sequence[View], *, objects: int, rng: np.random.Ge
     """
     first, *following = views
     simulator = Simulator(sam.config.grid.low_res_stride, rng)
-    ids = _draw_objects(first.labels, objects, rng)
-    if not len(ids):
+    pieces = connected_pieces(first.labels)
+    chosen = _draw_objects(pieces, objects, rng)
+    if not len(chosen):
         return
-    truth = object_masks(first.labels, ids, simulator.stride)
+    truth = object_masks(pieces, chosen, simulator.stride)
+    ids = _labels_of(pieces, chosen, first.labels)
     kind = draw_kind(_FIRST, rng)
     prompts = _first_prompts(simulator, kind, truth)
     count = 1 + int(rng.choice(_CORRECTIONS, p=_CORRECTION_SHARES))
@@ -121,7 +125,7 @@ def converse(sam: Sam, views: Sequence[View], *, objects: int, rng: np.random.Ge
         if not len(ids):
             return
         carried = _carried(logits, truth, rng)
-        truth = _still_there(object_masks(view.labels, ids, simulator.stride), carried[:, 0] > 0)
+        truth = _reached(object_masks(view.labels, ids, simulator.stride), carried[:, 0] > 0)
         count = 1 + int(rng.random() < 0.25)
         for each in _answers(sam, simulator, _carried_prompts(simulator, carried), view, truth, count, ambiguous=False):
             logits = each.logits
@@ -143,9 +147,25 @@ def object_masks(labels: Tensor, ids: Tensor, stride: int) -> Tensor:
     return F.avg_pool2d(masks[:, None], stride)[:, 0] >= 0.5
 
 
-def _still_there(masks: Tensor, carried: Tensor) -> Tensor:
-    """Empty the masks ``(P, h, w)`` of objects that do not even touch what was carried: for a walk they have ended."""
-    return masks & (masks & carried).flatten(1).any(1)[:, None, None]
+def connected_pieces(labels: Tensor) -> Tensor:
+    """Give numbers to the connected pieces of the objects in ``labels (h, w)``.
+
+    A neurite often crosses a plane several times; what a click or a box shows is one of these pieces.
+    """
+    return torch.from_numpy(measure.label(labels.cpu().numpy(), connectivity=1)).to(labels.device)
+
+
+def _labels_of(pieces: Tensor, chosen: Tensor, labels: Tensor) -> Tensor:
+    """Return the label that each of the chosen pieces belongs to."""
+    return torch.stack([labels[pieces == piece][0] for piece in chosen])
+
+
+def _reached(masks: Tensor, carried: Tensor) -> Tensor:
+    """Keep of masks ``(P, h, w)`` the connected pieces that touch what was carried: for a walk, the rest has ended."""
+    pieces, count = ndimage.label(masks.cpu().numpy(), structure=_IN_PLANE)
+    kept = np.zeros(count + 1, bool)
+    kept[pieces[(masks & carried).cpu().numpy()]] = True
+    return torch.from_numpy(kept[pieces]).to(masks.device)
 
 
 def _draw_objects(labels: Tensor, count: int, rng: np.random.Generator) -> Tensor:

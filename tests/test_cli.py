@@ -68,6 +68,12 @@ def test_propagate_says_why_each_object_ended(folder, capsys):
     assert not labels[[0, 5]].any()
 
 
+def test_propagate_writes_tracks_too(folder, capsys):
+    assert run(*SEGMENT, "--propagate", "--tracks", "tracks.csv") == 0
+    assert "Wrote tracks.csv" in capsys.readouterr().out
+    assert (folder / "tracks.csv").read_text().startswith("track_id,t,y,x,object_id,parent")
+
+
 def test_a_second_embed_has_nothing_to_do(folder, capsys):
     assert run("embed", "image.tif", "--cache", "cache") == 0
     assert "6 of them are new" in capsys.readouterr().out
@@ -107,6 +113,8 @@ def test_models_are_listed(capsys):
         ((*SEGMENT[:5], "image.tif", "--overwrite"), "would replace the image"),
         ((*SEGMENT[:5], "labels.png"), "must end with .tif"),
         ((*SEGMENT, "--channel", "1"), "no channel axis"),
+        ((*SEGMENT, "--tracks", "tracks.csv"), "--tracks needs --propagate"),
+        ((*SEGMENT, "--propagate", "--tracks", "truth.tif"), "must end with .csv"),
         (("evaluate", "image.tif", "float.tif"), "must hold integer labels"),
         (("evaluate", "image.tif", "plane.tif"), "must have the spatial shape"),
     ],

@@ -153,6 +153,7 @@ def segment(
     propagate: bool = False,
     start: int | None = None,
     stop: int | None = None,
+    tracks: Path | None = None,
     overwrite: bool = False,
     cache: Path | None = None,
     channel: int | None = None,
@@ -174,20 +175,28 @@ def segment(
         First plane to carry them to; by default that of the stack.
     stop
         The plane before which to stop; by default the end of the stack.
+    tracks
+        With --propagate through time: where the track of each object goes, with its parent where one splits; a .csv.
     overwrite
-        Replace an existing output.
+        Replace existing outputs.
     cache
         Folder in which encoded planes are kept for the next time.
     channel
         Look only at this channel, counted from 0.
     """
     from napari_sam.label_files import check_output, write_labels
+    from napari_sam.lineage import check_tracks, trace, write_tracks
     from napari_sam.prompt_files import read_prompts
 
     check_output(output, overwrite=overwrite)
     if output.resolve() == image.resolve():
         msg = f"the labels would replace the image {image}; choose another output"
         raise ValueError(msg)
+    if tracks is not None and not propagate:
+        msg = "--tracks needs --propagate: objects on single planes have no tracks"
+        raise ValueError(msg)
+    if tracks is not None:
+        check_tracks(tracks, overwrite=overwrite)
     file = _read(image, channel)
     chosen = read_prompts(prompts, plane_shape=file.plane_shape)
     seg = _open(file, options, cache=cache)
@@ -199,6 +208,9 @@ def segment(
         seg.segment(chosen)
     write_labels(output, seg.labels, like=file, overwrite=overwrite)
     print(f"Wrote {output}")
+    if tracks is not None:
+        write_tracks(tracks, trace(seg.labels), overwrite=overwrite)
+        print(f"Wrote {tracks}")
 
 
 @models.default

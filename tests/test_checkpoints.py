@@ -206,6 +206,19 @@ def test_a_broken_download_leaves_no_half_file(served: dict[str, Any]) -> None:
     assert list(weights_path("remote").parent.iterdir()) == []
 
 
+def test_a_download_tells_how_far_it_is(served: dict[str, Any]) -> None:
+    steps = list(checkpoints.download("remote"))
+    assert steps[-1] == (served["size"], served["size"])
+    assert list(checkpoints.download("remote")) == []
+
+
+def test_a_download_that_is_closed_leaves_no_file(served: dict[str, Any]) -> None:
+    steps = checkpoints.download("remote")
+    next(steps)
+    steps.close()
+    assert list(weights_path("remote").parent.iterdir()) == []
+
+
 def test_a_damaged_file_in_the_cache_is_fetched_again(sam: Sam, served: dict[str, Any]) -> None:
     fetch("remote").write_bytes(b"damaged")
     assert_close(encode(load_sam("remote", device="cpu")), encode(sam), atol=0, rtol=0)

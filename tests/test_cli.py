@@ -15,7 +15,7 @@ from napari_sam.sample import make_nuclei_stack
 @pytest.fixture(autouse=True)
 def tiny_model(tiny_sam, monkeypatch):
     monkeypatch.setattr("napari_sam.segmenter.load_sam", lambda name, *, device=None: tiny_sam)
-    monkeypatch.setattr("napari_sam.checkpoints.fetch", lambda name, **options: name)
+    monkeypatch.setattr("napari_sam.checkpoints.download", lambda name: iter([(1, 2), (2, 2)]))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import tifffile
 
 from napari_sam import cli
 from napari_sam.checkpoints import load_sam
+from napari_sam.own_models import own_models
 from napari_sam.sample import make_nuclei_stack
 from napari_sam.training.result import write_weights
 
@@ -37,6 +38,7 @@ def test_training_prints_a_table_and_writes_a_model(folder, capsys):
     said = capsys.readouterr().out
     assert all(word in said for word in ("before", "after 2 steps", "3 clicks", "--model my.safetensors"))
     assert load_sam("my.safetensors", device="cpu").config.name == "tiny"
+    assert [path.name for path in own_models()] == ["my.safetensors"]
 
 
 def test_an_image_and_its_labels_may_be_named(folder):

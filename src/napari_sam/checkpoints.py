@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pooch
 
 from napari_sam.model.config import CONFIGS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     import torch
     from torch import Tensor
@@ -68,6 +68,9 @@ REGISTRY: Mapping[str, Checkpoint] = MappingProxyType(
 )
 
 
+_PATIENCE = 30  # seconds without a byte, after which a download has failed
+
+
 def load_sam(
     name_or_path: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Sam:
@@ -112,15 +115,13 @@ def load_sam(
     return sam.to(target, dtype or torch.float32).eval()
 
 
-def fetch(name: str, *, progressbar: Any = False) -> Path:
+def fetch(name: str) -> Path:
     """Bring the weights of a named model onto this machine, unless they are here, and check their hash.
 
     Parameters
     ----------
     name : str
         A name of `REGISTRY`.
-    progressbar : bool or object
-        What `pooch.retrieve` takes: True draws with tqdm, an object is told ``total`` and ``update``.
 
     Returns
     -------
@@ -134,21 +135,58 @@ def fetch(name: str, *, progressbar: Any = False) -> Path:
     OSError
         If the file cannot be downloaded or written.
     """
+    for _ in download(name):
+        pass
+    return weights_path(name)
+
+
+def download(name: str) -> Iterator[tuple[int, int]]:
+    """Do what `fetch` does, step by step.
+
+    Yields
+    ------
+    tuple of int
+        Bytes that are here, and bytes in all; nothing if the weights are here already. Closing the iterator ends the
+        download and leaves no file behind.
+    """
     row, path = _row(name), weights_path(name)
     if row.url is None:
         if not path.is_file():
             msg = f"the weights of {name} should be at {path}, but are not; reinstall napari-sam-stacks"
             raise FileNotFoundError(msg)
-        return path
+        return
+    if path.is_file() and pooch.file_hash(str(path), alg="sha256") == row.sha256:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        pooch.retrieve(row.url, f"sha256:{row.sha256}", fname=path.name, path=path.parent, progressbar=progressbar)
+        yield from _download(row.url, partial)
+        if pooch.file_hash(str(partial), alg="sha256") != row.sha256:
+            msg = f"what {row.url} gave does not match the known hash {row.sha256}; try again, or use the model 'nano'"
+            raise ValueError(msg)
+        partial.replace(path)
     except OSError as error:
         msg = (
             f"could not fetch {row.url} ({type(error).__name__}): put the file into {path.parent} yourself, or use "
             "the model 'nano', which needs no download"
         )
         raise OSError(msg) from error
-    return path
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _download(url: str, path: Path) -> Iterator[tuple[int, int]]:
+    import requests
+
+    with requests.get(url, stream=True, timeout=_PATIENCE) as answer, path.open("wb") as file:
+        answer.raise_for_status()
+        total = int(answer.headers.get("Content-Length", 0))
+        for chunk in answer.iter_content(2**20):
+            file.write(chunk)
+            yield file.tell(), max(total, file.tell())
+        if file.tell() < total:
+            msg = f"the connection ended after {file.tell()} of {total} bytes"
+            raise ConnectionError(msg)
 
 
 def weights_path(name: str) -> Path:

@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import pooch
 from cyclopts import App, Parameter
 from numpy.typing import NDArray
 from rich.console import Console
@@ -217,12 +216,15 @@ def segment(
 def list_models() -> None:
     """List the models: what they are, under which licence, how large, and where they lie."""
     from napari_sam.checkpoints import REGISTRY, weights_path
+    from napari_sam.own_models import own_models
 
     table = Table("name", "MB", "licence", "what it is", "where")
     for row in REGISTRY.values():
         path = weights_path(row.name)
         where = str(path) if path.exists() else f"not here yet: sam-stacks models fetch {row.name}"
         table.add_row(row.name, f"{row.size / 1e6:.0f}", row.licence, row.what, where)
+    for path in own_models():
+        table.add_row(path.stem, f"{path.stat().st_size / 1e6:.0f}", "yours", "", str(path))
     Console().print(table)
 
 
@@ -327,30 +329,14 @@ def _open(file: "ImageFile", options: Options, *, cache: Path | None = None) -> 
 
 
 def _fetch(name: str) -> Path:
-    from napari_sam import checkpoints
+    from napari_sam.checkpoints import download, weights_path
 
-    pooch.get_logger().setLevel("WARNING")  # what it would say, the progress bar shows
     columns = (*Progress.get_default_columns(), DownloadColumn())
     with Progress(*columns, console=_STDERR, transient=True, disable=not _STDERR.is_terminal) as progress:
-        return checkpoints.fetch(name, progressbar=_Download(progress, name))
-
-
-class _Download:
-    """What pooch tells how far it is: it sets `total` and calls the rest."""
-
-    def __init__(self, progress: Progress, name: str) -> None:
-        self._progress = progress
-        self._task = progress.add_task(f"fetching {name}", total=None, visible=False)
-        self.total = 0
-
-    def update(self, size: int) -> None:
-        self._progress.update(self._task, advance=size, total=self.total, visible=True)
-
-    def reset(self) -> None:
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        self._progress.stop_task(self._task)
+        task = progress.add_task(f"fetching {name}", total=None, visible=False)
+        for done, total in download(name):
+            progress.update(task, completed=done, total=total, visible=True)
+    return weights_path(name)
 
 
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:

@@ -100,6 +100,7 @@ def train(
         Folder in which encoded planes are kept, for a frozen encoder; it also serves the trained model.
     """
     from napari_sam.checkpoints import load_sam
+    from napari_sam.own_models import remember_model
     from napari_sam.training import run as training
     from napari_sam.training.recipe import Recipe
 
@@ -118,7 +119,8 @@ def train(
     pairs = _read_pairs(folders, image, labels, run.channel)
     sam = load_sam(run.init, device=run.device)
     _print_validations(_follow(training.train(sam, pairs, plan, overwrite=run.overwrite)))
-    print(f"Wrote {output}; use it with --model {output}")
+    remember_model(output)
+    print(f"Wrote {output}; use it with --model {output}, or choose it in napari")
 
 
 def pretrain(

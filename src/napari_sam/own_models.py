@@ -1,0 +1,39 @@
+"""Models that the user trained or chose from a file, so that they can be offered again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_sam.checkpoints import cache_folder
+
+_MOST = 20  # files; older ones are dropped from the list, not from the disk
+
+
+def own_models() -> tuple[Path, ...]:
+    """List the files that are still there, the latest first."""
+    path = _list_path()
+    if not path.is_file():
+        return ()
+    return tuple(Path(line) for line in path.read_text(encoding="utf-8").splitlines() if Path(line).is_file())
+
+
+def remember_model(path: Path | str) -> None:
+    """Put a weight file on top of the list.
+
+    Raises
+    ------
+    OSError
+        If the list cannot be written.
+    """
+    new = Path(path).expanduser().resolve()
+    kept = [new, *(one for one in own_models() if one != new)][:_MOST]
+    listed = _list_path()
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    temporary = listed.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text("".join(f"{one}\n" for one in kept), encoding="utf-8")
+    temporary.replace(listed)
+
+
+def _list_path() -> Path:
+    return cache_folder() / "own-models.txt"

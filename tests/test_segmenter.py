@@ -71,6 +71,15 @@ def test_a_prediction_can_be_refined_with_its_logits(segmenter):
     assert (refined.low_res_logits != again.low_res_logits).any()
 
 
+def test_many_prompts_are_answered_in_their_order_as_each_alone(segmenter):
+    box = Prompt((1,), box=[[5, 5], [20, 20]], object_id=2)
+    prompts = [CLICK, box, Prompt((2,), [[30, 30]], object_id=3), Prompt((1,), [[25, 30]])]
+    together = list(segmenter.predict_many(prompts))
+    alone = [segmenter.predict(prompt) for prompt in prompts]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.low_res_logits, other.low_res_logits, rtol=1e-4, atol=1e-4)
+
+
 def test_embedding_yields_the_planes_that_were_missing(segmenter):
     segmenter.predict(CLICK)
     assert list(segmenter.embed([(1,), (2,)])) == [(2,)]

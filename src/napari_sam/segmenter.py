@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -152,6 +153,36 @@ class Segmenter:
         self._check(prompt)
         embedding = self._cache.get_or_encode(prompt.plane)
         return predict(self._sam, embedding, [prompt], multimask_output=multimask_output, mask_input=[mask_input])[0]
+
+    def predict_many(
+        self, prompts: Sequence[Prompt], *, mask_input: Sequence[LowRes | None] | None = None
+    ) -> Iterator[MaskPrediction]:
+        """Decode prompts, those that follow one another on a plane in one batch; nothing is written or remembered.
+
+        Parameters
+        ----------
+        prompts : sequence of Prompt
+            On any planes, of any number of objects. Three masks for a lone point, else one.
+        mask_input : sequence of (ndarray of float32 or None), optional
+            As for `predict`, one per prompt.
+
+        Yields
+        ------
+        MaskPrediction
+            One per prompt and in their order, each the same as alone.
+
+        Raises
+        ------
+        ValueError
+            If a prompt does not fit the image, or a ``mask_input`` its plane.
+        """
+        for prompt in prompts:
+            self._check(prompt)
+        logits = [None] * len(prompts) if mask_input is None else mask_input
+        pairs = zip(prompts, logits, strict=True)
+        for plane, group in groupby(pairs, key=lambda pair: pair[0].plane):
+            here, own = zip(*group, strict=True)
+            yield from predict(self._sam, self._cache.get_or_encode(plane), here, mask_input=own)
 
     def segment(self, prompts: Iterable[Prompt], *, overlap: Overlap = "keep") -> Any:
         """Decode each prompt on its plane and write the best masks into the labels.

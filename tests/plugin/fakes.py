@@ -37,7 +37,7 @@ class FakeSegmenter:
 
     def __init__(self, view, surroundings):
         self.view, self.surroundings = view, surroundings
-        self.asked, self.walks, self.embedded = [], [], []
+        self.asked, self.batches, self.walks, self.embedded = [], [], [], []
 
     def predict(self, prompt, *, multimask_output=None, mask_input=None):
         self.asked.append((prompt, mask_input))
@@ -47,6 +47,10 @@ class FakeSegmenter:
         return FakePrediction(
             masks, scores, np.zeros((len(radii), 4, 4), np.float32) + np.arange(len(radii))[:, None, None]
         )
+
+    def predict_many(self, prompts, *, mask_input=None):
+        self.batches.append(len(prompts))
+        return [self.predict(one, mask_input=own) for one, own in zip(prompts, mask_input, strict=True)]
 
     def propagate(self, prompts, *, axis=0, start=None, stop=None):
         self.walks.append((tuple(prompts), axis, start, stop))

@@ -27,3 +27,12 @@ def test_a_bar_that_processes_events_while_it_is_made_is_made_once(monkeypatch):
     shown.show(1, 5)
     assert FakeBar.made == 1
     shown.hide()
+
+
+def test_the_button_of_a_bar_cancels_at_once():
+    cancelled = []
+    activity = Activity("Downloading", lambda: cancelled.append(True))
+    activity.show(1, 10)
+    activity._bar.cancel()
+    assert cancelled == [True]
+    activity.hide()

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
 
-from napari_sam.plugin.keeping import restore
-
 SHAPE = (6, 40, 50)
 CLICK = (2, 20, 25)
 
@@ -217,6 +215,35 @@ def test_one_object_for_each_click(studio):
     assert not studio.labels.data.any()
 
 
+def test_many_prompts_become_as_many_objects_in_one_batch(studio):
+    studio.points.add([[2, 8, 8], [2, 30, 30], [2, 8, 40]])
+    studio.work()
+    studio.annotation.aim(positive=False)
+    studio.click(2, 20, 20)
+    assert set(np.unique(studio.preview)) == {0, 1}
+    studio.annotation.split()
+    studio.work()
+    assert studio.segmenter.batches == [3]
+    assert [studio.preview[2, 8, 8], studio.preview[2, 30, 30], studio.preview[2, 8, 40]] == [1, 2, 3]
+    assert studio.points.features["object"].tolist() == [1, 2, 3, 1]
+    studio.annotation.undo()
+    studio.work()
+    assert set(np.unique(studio.preview)) == {0, 1}
+
+
+def test_a_click_overtakes_the_answers_of_a_batch(studio):
+    studio.annotation.one_object_each = True
+    studio.viewer.add_points([[2, 8, 8], [2, 30, 30]], name="mine")
+    studio.annotation.stage.adopt([studio.viewer.layers["mine"]])
+    late = next(iter(studio.clicks.work()))
+    studio.viewer.layers["mine"].data = np.array([[2, 8, 30], [2, 30, 30]])
+    studio.clicks.deliver(late)
+    assert not studio.preview[2, 8, 8]
+    assert studio.preview[2, 30, 30] == 2
+    studio.work()
+    assert studio.preview[2, 8, 30] == 1
+
+
 def test_all_objects_with_new_prompts_walk_together(studio):
     studio.annotation.one_object_each = True
     studio.click(2, 8, 8)
@@ -269,6 +296,24 @@ def test_a_failing_model_says_so_once_and_loses_no_prompt():
     studio.click(*CLICK)
     assert len(studio.points.data) == 1
     assert studio.annotation.segmenter is None
+
+
+class Downloading(FakeSegmenter):
+    @staticmethod
+    def download():
+        yield 1, 3
+        yield 3, 3
+
+
+def test_a_download_is_told_and_ends_when_another_model_is_chosen(studio):
+    studio.annotation.use_model(Downloading)
+    studio.clicks.deliver(next(studio.clicks.work()))
+    assert studio.annotation.fetching == (1, 3)
+    assert studio.annotation.segmenter is None
+    studio.annotation.use_model(FakeSegmenter)
+    assert studio.annotation.fetching is None
+    studio.work()
+    assert type(studio.annotation.segmenter) is FakeSegmenter
 
 
 def test_a_failing_decode_leaves_everything_as_it_was(studio):
@@ -395,21 +440,6 @@ def test_a_label_of_the_result_becomes_an_anchor(studio):
     studio.annotation.take_labels()
     (prompt,) = studio.annotation.prompts()
     np.testing.assert_array_equal(prompt.mask, mine[2] == 3)
-
-
-def test_kept_prompts_are_drawn_again_as_they_were(studio):
-    studio.click(*CLICK)
-    studio.annotation.stage.shapes.add_rectangles(
-        np.array([[3, 4.5, 4.5], [3, 4.5, 9.5], [3, 9.5, 9.5], [3, 9.5, 4.5]])
-    )
-    studio.work()
-    studio.annotation.paint((4,), disc((10, 10), SHAPE[1:]).astype(int))
-    prompts = studio.annotation.prompts()
-    other = Studio(np.zeros(SHAPE, np.uint8), scale=(3, 1, 1))
-    restore(other.annotation, prompts)
-    other.work()
-    assert other.annotation.prompts() == prompts
-    np.testing.assert_array_equal(other.preview, studio.preview)
 
 
 def test_prompts_of_an_adopted_layer_are_committed_once_and_come_back_with_an_undo(studio):

@@ -196,31 +196,6 @@ def test_colours_and_symbols_follow_the_features():
     assert points.symbol[0] != points.symbol[1]
 
 
-def test_taking_an_object_out_leaves_the_prompts_of_others():
-    image, view = _image_and_view()
-    points, shapes = layers.new_points(image, view), layers.new_shapes(image, view)
-    points.add([0, 1, 1])
-    layers.aim(points, object_id=2, positive=True)
-    points.add([0, 2, 2])
-    for layer in (points, shapes):
-        layers.take_objects(layer, [1])
-    assert points.features["object"].tolist() == [2]
-
-
-def test_what_was_taken_out_comes_back_as_it_was():
-    image, view = _image_and_view()
-    points, shapes = layers.new_points(image, view), layers.new_shapes(image, view)
-    points.add([[0, 1, 1], [2, 5, 5]])
-    shapes.add(_square(1, 2, 9), shape_type="ellipse")
-    shapes.add(np.array([[0, 2, 2], [0, 2, 10]]), shape_type="line")
-    before = layers.read_prompts([points, shapes], image, view).prompts
-    taken = [layers.take_objects(layer, [1]) for layer in (points, shapes)]
-    assert not layers.read_prompts([points, shapes], image, view).prompts
-    for layer, own in zip((points, shapes), taken, strict=True):
-        layers.put_back(layer, own)
-    assert layers.read_prompts([points, shapes], image, view).prompts == before
-
-
 def test_a_users_shapes_without_features_work():
     image, view = _image_and_view()
     shapes = Shapes([_square(0, 2, 12)])

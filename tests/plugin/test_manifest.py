@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import napari.settings
 import npe2
 import pytest
 
@@ -41,6 +42,23 @@ def test_the_general_preferences_have_the_defaults_of_the_code(manifest):
 def test_without_stored_preferences_the_defaults_hold(monkeypatch):
     monkeypatch.setattr(settings, "PLUGIN", "a-plugin-that-is-not-there")
     assert settings.read_settings() == settings.Settings()
+
+
+class Listener:
+    heard = False
+
+    def hear(self, event):
+        self.heard = True
+
+
+@pytest.mark.skipif(not hasattr(napari.settings, "get_plugin_settings"), reason="napari keeps none before 0.9")
+def test_a_change_of_the_preferences_is_told_and_read(plugin_settings, npe2pm, manifest):
+    npe2pm.register(manifest)
+    listener = Listener()
+    settings.follow_settings(listener.hear)
+    napari.settings.get_plugin_settings(settings.PLUGIN).keys.commit = "Y"
+    assert listener.heard
+    assert settings.read_settings().keys["commit"] == "Y"
 
 
 @pytest.mark.parametrize("name", ["nuclei", "membranes"])

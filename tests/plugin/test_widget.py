@@ -1,5 +1,6 @@
 """The dock widget in a real window: one happy path per control, and what must not happen."""
 
+import json
 import threading
 import time
 
@@ -8,8 +9,14 @@ import pytest
 from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import QTimer
-from tests.plugin.fakes import FakeSegmenter, disc
+from qtpy.QtGui import QShortcut
+from tests.plugin.fakes import FakeSegmenter, Studio, disc
 
+from napari_sam.plugin import keeping, model_box
+from napari_sam.plugin import widget as widget_module
+from napari_sam.plugin.model_box import ModelBox
+from napari_sam.plugin.places import model_rows
+from napari_sam.plugin.settings import KEYS, Settings
 from napari_sam.plugin.widget import SamStacks
 
 SHAPE = (5, 40, 50)
@@ -63,6 +70,9 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
     _press(widget.panel.undo, qtbot)
     assert not np.asarray(result.data).any()
     assert len(widget.annotation.stage.points.data) == 1
+    _press(widget.panel.redo, qtbot)
+    assert np.asarray(result.data).any()
+    assert len(widget.annotation.stage.points.data) == 0
 
 
 def test_each_tool_makes_its_layer_active(studio):
@@ -283,6 +293,77 @@ def test_every_control_has_a_tooltip_and_every_key_is_in_one(studio):
     assert all(control.toolTip() for control in controls)
     tips = " ".join(control.toolTip() for control in controls)
     assert all(f"Key: {key}" in tips for key in "QJNGWKU")
+
+
+def test_a_key_chosen_in_the_preferences_works_at_once(studio, qtbot, monkeypatch):
+    _, widget = studio
+    monkeypatch.setattr(widget_module, "read_settings", lambda: Settings(keys={**KEYS, "polarity": "Y", "undo": ""}))
+    widget._on_settings(None)
+    assert widget.panel.polarity.text() == "● Positive (Y)"
+    assert "Key: none" in widget.panel.undo.toolTip()
+    bound = {one.key().toString() for one in widget.findChildren(QShortcut) if one.isEnabled()}
+    assert "Y" in bound
+    assert not {"Q", "U"} & bound
+
+
+def test_control_z_on_our_layers_takes_the_last_click_back(studio, qtbot):
+    viewer, widget = studio
+    _click(widget, qtbot)
+    for layer in widget.annotation.stage.own_layers:
+        assert {"Ctrl+Z", "Ctrl+Shift+Z"} <= {str(key) for key in layer.keymap}
+    points = widget.annotation.stage.points
+    next(act for key, act in points.keymap.items() if str(key) == "Ctrl+Z")(points)
+    assert len(points.data) == 0
+    widget.choose_image(None)
+    del viewer.layers["stack"]
+    assert not points.keymap
+
+
+def test_a_checkpoint_file_is_asked_for_once_and_listed_from_then_on(studio, monkeypatch, tmp_path):
+    _, widget = studio
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(b"weights")
+    monkeypatch.setattr(model_box.QFileDialog, "getOpenFileName", lambda *args: (str(path), ""))
+    box = widget.panel.model
+    chosen = []
+    box.chosen.connect(chosen.append)
+    box.activated.emit(box.count() - 1)
+    assert chosen == [str(path)]
+    assert box.currentText().startswith("mine · ")
+    assert ModelBox().findData(str(path)) >= 0
+    monkeypatch.setattr(model_box.QFileDialog, "getOpenFileName", lambda *args: ("", ""))
+    box.activated.emit(box.count() - 1)
+    assert box.model == str(path)
+    box.go_back()
+    assert box.model == "nano"
+
+
+def test_every_model_says_its_size_and_its_licence():
+    texts = [text for _, text in model_rows()]
+    assert any("vit_b · downloads 375 MB · Apache-2.0" in text for text in texts)
+
+
+def test_the_work_of_the_last_time_is_offered_and_restored(make_napari_viewer_proxy, qtbot, monkeypatch, tmp_path):
+    before, path = Studio(np.zeros(SHAPE, np.uint8)), tmp_path / "work.json"
+    before.click(*CLICK)
+    for _ in keeping.keep(path, keeping.work_of(before.annotation, "nano", {"largest": True})):
+        pass
+    monkeypatch.setattr(widget_module, "kept_at", lambda annotation, folder: path)
+    viewer = make_napari_viewer_proxy()
+    viewer.add_image(np.zeros(SHAPE, np.uint8))
+    widget = SamStacks(viewer, open_segmenter=FakeSegmenter)
+    viewer.window.add_dock_widget(widget)
+    button = widget.panel.restore
+    qtbot.waitUntil(lambda: not button.isHidden())
+    assert button.text() == "Restore the last session: 1 object"
+    _press(button, qtbot)
+    np.testing.assert_array_equal(widget.annotation.stage.points.data, [CLICK])
+    assert widget.panel.largest.isChecked()
+    qtbot.waitUntil(button.isHidden)
+    _click(widget, qtbot, (1, 8, 8))
+    qtbot.waitUntil(lambda: len(json.loads(path.read_text())["drafts"]) == 2)
+    widget._threads.stop()
+    qtbot.waitUntil(lambda: widget._threads.is_idle)
 
 
 def test_prompts_may_come_from_a_layer_of_the_user(studio, qtbot):

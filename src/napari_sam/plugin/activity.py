@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from napari.utils import progress
+from napari.utils import cancelable_progress, progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-from contextlib import contextmanager
+    from collections.abc import Callable, Iterator
 
 
 class Activity:
@@ -21,10 +21,12 @@ class Activity:
     ----------
     what : str
         Beside the bar.
+    on_cancel : callable, optional
+        Called when somebody presses the bar's button; None: there is none.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, what: str, on_cancel: Callable[[], None] | None = None) -> None:
+        self._what, self._on_cancel = what, on_cancel
         self._bar: progress | None = None
         self._is_drawing = False
 
@@ -46,7 +48,8 @@ class Activity:
             self._bar.close()
             self._bar = None
         if self._bar is None:
-            self._bar = progress(total=total, desc=self._what)
+            given = {"total": total, "desc": self._what}
+            self._bar = progress(**given) if self._on_cancel is None else _Cancelable(self._on_cancel, **given)
         if done != self._bar.n:
             self._bar.update(done - self._bar.n)
 
@@ -61,3 +64,15 @@ class Activity:
             yield True
         finally:
             self._is_drawing = False
+
+
+class _Cancelable(cancelable_progress):
+    """A bar that tells at once: napari's own tells the loop that it is put around, and there is none."""
+
+    def __init__(self, on_cancel: Callable[[], None], **given: Any) -> None:
+        self._on_cancel = on_cancel
+        super().__init__(**given)
+
+    def cancel(self) -> None:
+        super().cancel()
+        self._on_cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_sam.plugin import layers, walk
@@ -10,7 +12,7 @@ from napari_sam.plugin.drafting import Drafting
 from napari_sam.plugin.drafts import render
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from napari_sam.plugin.session import Draft
     from napari_sam.plugin.stage import Tool
@@ -37,7 +39,10 @@ class Annotation(Drafting):
 
     def next_choice(self) -> None:
         """Show the next mask of an ambiguous prompt."""
-        self._become(sessions.next_choice(self.session, (self.object_id, self.plane)))
+        session = sessions.next_choice(self.session, (self.object_id, self.plane))
+        if session is not self.session:
+            self._remember()
+            self._become(session)
 
     def go_to(self, position: int) -> None:
         """Show a plane, by its position along the axis of the walk."""
@@ -82,6 +87,7 @@ class Annotation(Drafting):
             direction=direction,
             plane=self.plane,
         )
+        self._remember()
         self._walk(way, seeds)
 
     def cancel(self) -> None:
@@ -107,20 +113,31 @@ class Annotation(Drafting):
             self.stage.slip_under(result)
         self.result.check_holds(max(ids))
         crops = {key: crop for key, crop in self.session.crops.items() if key[0] in ids}
-        session = sessions.committed(self.session, ids)
-        self.result.write(crops, self.view, session.commits[-1], self.stage.take(ids))
+        before, session = self._now, sessions.committed(self.session, ids)
+        entry = self.result.write(crops, self.view, session.commits[-1], self.stage.take(ids))
+        self.history.remember(replace(before, commit=entry))
+        self._drawn = self.stage.copy()
         self._become(session)
         self.new_object()
 
     def reopen(self, object_id: int) -> None:
         """Take a committed object up again; its voxels stay until it is committed anew."""
         if entry := self.result.entry_of(object_id):
+            self._remember()
             self._take_up(entry)
 
     def discard(self) -> None:
         """Forget the prompts and drafts of the current object."""
+        self._remember()
         self.stage.take([self.object_id])
+        self._drawn = self.stage.copy()
         self._become(sessions.without_objects(self.session, [self.object_id]))
+
+    def split(self) -> None:
+        """Make each positive point or shape of the current object an object of its own; all are decoded together."""
+        free = sessions.next_object_id(self.session, self.result.largest_id)
+        self.stage.split(self.object_id, free)
+        self._on_prompts(False)
 
     def take_labels(self) -> None:
         """Make what is selected in the result, on this plane, an anchor of the current object."""
@@ -133,7 +150,54 @@ class Annotation(Drafting):
         labels[selected] = self.object_id
         self.paint(self.plane, labels)
 
+    def undo(self) -> None:
+        """Take the last step back: a prompt, a stroke, a walk, or a commit with the voxels and the prompts of it.
+
+        Raises
+        ------
+        ValueError
+            If the step is a commit that the Labels layer cannot undo any more.
+        """
+        last = self.history.last
+        if last is None:
+            return
+        if last.commit is None:
+            self.history.back(self._now)
+            self._return_to(last)
+        elif not self.result.undo(last.commit):
+            self.history.forget()
+            msg = "the Labels layer no longer knows how to undo this commit; reopen the object and edit it instead"
+            raise ValueError(msg)
+
+    def redo(self) -> None:
+        """Take the step again that was undone last.
+
+        Raises
+        ------
+        ValueError
+            If the step is a commit, and the Labels layer was painted on since it was undone.
+        """
+        step = self.history.next
+        if step is None:
+            return
+        if step.commit is not None and not self.result.redo(step.commit):
+            self.history.forget()
+            msg = "the Labels layer was changed since; commit again instead"
+            raise ValueError(msg)
+        self.history.forward(self._now)
+        self._return_to(step)
+
     def prompts(self) -> tuple[Prompt, ...]:
         """Everything that the user vouches for, commits included, as prompts that can be replayed."""
         everything = sessions.with_commits(self.session)
         return sessions.anchors(everything, everything.object_ids)
+
+    @property
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        return {"Control-Z": partial(self._try, self.undo), "Control-Shift-Z": partial(self._try, self.redo)}
+
+    def _try(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except ValueError as error:
+            self._on_error(error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
+_TOGETHER = 16  # requests in a batch: as many are seen at once, and a click waits for them
 _BREATH = 0.02  # seconds between two looks at whether the clicks are done
 
 
@@ -34,6 +35,10 @@ class SegmenterLike(Protocol):
     def predict(  # noqa: D102
         self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: LowRes | None = None
     ) -> MaskPrediction: ...
+
+    def predict_many(  # noqa: D102
+        self, prompts: Sequence[Prompt], *, mask_input: Sequence[LowRes | None] | None = None
+    ) -> Iterable[MaskPrediction]: ...
 
     def propagate(  # noqa: D102
         self, prompts: Sequence[Prompt], *, axis: int = 0, start: int | None = None, stop: int | None = None
@@ -60,8 +65,15 @@ class Opener:
     model: str = "nano"
     cache: Path | None = None
 
+    def download(self) -> Iterator[tuple[int, int]]:
+        """Fetch the weights of a named model unless they are here: bytes that are here, and bytes in all."""
+        from napari_sam.checkpoints import REGISTRY, download, weights_path
+
+        if self.model in REGISTRY and not weights_path(self.model).exists():
+            yield from download(self.model)
+
     def __call__(self, view: ImageView, surroundings: Surroundings) -> SegmenterLike:
-        """Load the model, fetch it before if need be, and open the cache of the image."""
+        """Load the model and open the cache of the image."""
         import_torch()
         from napari_sam.segmenter import Segmenter
 
@@ -77,17 +89,31 @@ class Bench:
         self._surroundings = Surroundings(view.spatial_shape)
         self._open_segmenter = open_segmenter
 
-    def open(self) -> Iterator[SegmenterLike]:
-        """Open the segmenter; must have ended before anything else is asked."""
+    def open(self) -> Iterator[tuple[int, int] | None]:
+        """Open the segmenter; must have ended before anything else is asked.
+
+        Yields
+        ------
+        tuple of int or None
+            Bytes of the weights that are here and bytes in all, while they are downloaded.
+        """
         if self.segmenter is None:
+            download = getattr(self._open_segmenter, "download", tuple)
+            yield from download()
             self.segmenter = self._open_segmenter(self.view, self._surroundings)
-        yield self.segmenter
+        yield None
 
     def decode(self, ask: Ask) -> Iterator[MaskPrediction]:
         """Answer a request, with masks at full resolution."""
-        prediction = self._opened.predict(self.view.to_level(ask.prompt), mask_input=ask.mask_input)
-        masks = np.stack([self.view.from_level(mask) for mask in prediction.masks])
-        yield replace(prediction, masks=masks)
+        yield self._at_full(self._opened.predict(self.view.to_level(ask.prompt), mask_input=ask.mask_input))
+
+    def decode_together(self, asks: Sequence[Ask]) -> Iterator[list[tuple[Ask, MaskPrediction]]]:
+        """Answer requests in batches, in their order."""
+        for start in range(0, len(asks), _TOGETHER):
+            some = asks[start : start + _TOGETHER]
+            prompts = [self.view.to_level(ask.prompt) for ask in some]
+            found = self._opened.predict_many(prompts, mask_input=[ask.mask_input for ask in some])
+            yield [(ask, self._at_full(prediction)) for ask, prediction in zip(some, found, strict=True)]
 
     def walk(
         self, prompts: Sequence[Prompt], route: Route, look: Callable[[Plane], LabelPlane]
@@ -124,6 +150,9 @@ class Bench:
             msg = "the model could not be opened; choose the model again to retry"
             raise RuntimeError(msg)
         return self.segmenter
+
+    def _at_full(self, prediction: MaskPrediction) -> MaskPrediction:
+        return replace(prediction, masks=np.stack([self.view.from_level(mask) for mask in prediction.masks]))
 
     def _to_level(self, labels: Any) -> LabelPlane:
         return labels if labels.shape == self.view.level_shape else resample(labels, self.view.level_shape)

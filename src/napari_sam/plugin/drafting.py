@@ -5,6 +5,7 @@ Everything here happens in the GUI thread and takes no time; what takes time is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from napari_sam.plugin import layers, walk
 from napari_sam.plugin import session as sessions
 from napari_sam.plugin.bench import Bench
 from napari_sam.plugin.drafts import DraftLabels
+from napari_sam.plugin.drawn import is_same
+from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
 from napari_sam.plugin.results import Result
 from napari_sam.plugin.session import Session
@@ -19,15 +22,16 @@ from napari_sam.plugin.stage import Stage
 from napari_sam.plugin.view import view_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
     from napari_sam.plugin.bench import OpenSegmenter, SegmenterLike
     from napari_sam.plugin.drafts import Crop, LabelPlane
+    from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.results import Entry
-    from napari_sam.plugin.session import Ask
+    from napari_sam.plugin.session import Ask, Draft
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
     from napari_sam.plugin.work import Desk
@@ -70,17 +74,20 @@ class Drafting:
         self.object_id, self.positive, self.one_object_each = 1, True, False
         self.encodes_ahead, self.outside, self._is_resting = True, 0, False
         self.walking: tuple[int, int] | None = None  # planes done, planes in all
+        self.fetching: tuple[int, int] | None = None  # bytes of the weights that are here, bytes in all
         self.encoded: set[Plane] = set()
         self._jobs = Jobs(clicks, encoding, self._on_end)
         self._on_change, self._on_open, self._on_error = on_change, on_open, on_error
-        self._open_segmenter = open_segmenter
-        self.result = Result(self._take_up)
-        self.session = Session()
+        self.open_segmenter = open_segmenter
+        self.result = Result(self._on_undone)
+        self.session, self.history = Session(), History()
         self._sessions: dict[tuple[int, ...], tuple[Bench, Session]] = {}
         self.bench = Bench(view_image(image, viewer.dims.order), open_segmenter)
         self.axis = max(0, len(self.view.stack_shape) - 1)
-        self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts)
+        self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts, self._keys)
         self.stage.ensure()
+        self._drawn = self.stage.copy()
+        self._stroke: object = None  # the latest that is a step already
         viewer.dims.events.order.connect(self._on_roll)
         self.resume()
 
@@ -116,7 +123,7 @@ class Drafting:
 
     def use_model(self, open_segmenter: OpenSegmenter) -> None:
         """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
-        self._open_segmenter = open_segmenter
+        self.open_segmenter = open_segmenter
         self._sessions = {order: (Bench(one.view, open_segmenter), own) for order, (one, own) in self._sessions.items()}
         self.suspend()
         self.bench = Bench(self.view, open_segmenter)
@@ -125,7 +132,8 @@ class Drafting:
     def suspend(self) -> None:
         """Let all work rest; requests that were not answered are remembered."""
         self._jobs.clear()
-        self.walking, self._is_resting = None, True
+        self.walking = self.fetching = None
+        self._is_resting = True
 
     def resume(self) -> None:
         """Take the work up again, with the axes that are displayed now."""
@@ -135,7 +143,7 @@ class Drafting:
             self._on_error(error)
             return
         self.encoded, self._is_resting = set(), False
-        self._jobs.open(self.bench, self._on_opened)
+        self._jobs.open(self.bench, self._on_fetched, self._on_opened)
         self.session, asks = sessions.asking(self.session, tuple(self.session.asked))
         self._submit(asks)
         self._on_change()
@@ -143,7 +151,7 @@ class Drafting:
     def forget(self, layer: Layer) -> None:
         """Let go of a layer that was removed from the viewer: prompts go with it, drafts that were walked stay."""
         if layer == self.result.labels:  # either may come wrapped in napari's proxy
-            self.result.choose(None)
+            self.set_result(None)
         if self.stage.forget(layer):
             self._on_prompts(False)
 
@@ -157,6 +165,8 @@ class Drafting:
     def set_result(self, labels: Labels | None) -> None:
         """Choose the Labels layer that commits go to; None makes one at the first commit."""
         if self.result.labels != labels:
+            if self.result.entries:
+                self.history.forget()
             self.result.choose(labels)
             self._jobs.search(self.result.largest_ids, self._on_largest_id)
             self._on_change()
@@ -173,8 +183,29 @@ class Drafting:
         self.aim(object_id=sessions.next_object_id(self.session, self.result.largest_id), positive=True)
 
     def paint(self, plane: Plane, labels: LabelPlane) -> None:
-        """Take a plane of the preview as somebody painted it."""
+        """Take a plane of the preview as somebody painted it; a stroke of the brush is one step."""
+        if self.stage.stroke is None or self.stage.stroke is not self._stroke:
+            self._remember()
+        self._stroke = self.stage.stroke
         self._become(sessions.painted(self.session, plane, labels))
+
+    def take_over(
+        self,
+        drawn: Mapping[str, Drawn],
+        drafts: Mapping[sessions.Key, Draft],
+        *,
+        exact: Collection[sessions.Key],
+        object_id: int,
+    ) -> None:
+        """Go on with the prompts and drafts of another time, in place of what is here."""
+        self._remember()
+        self.stage.redraw(drawn, self.stage.adopted)
+        self._drawn = self.stage.copy()
+        reading = self.stage.read(taken=self.result.largest_id)
+        session, asks = sessions.restored(self.session, reading.prompts, drafts, exact=exact)
+        self._submit(asks)
+        self._become(session)
+        self.aim(object_id=object_id)
 
     def _become(self, session: Session, *, redraw: bool = True) -> None:
         """Replace the session, show it and tell."""
@@ -184,7 +215,44 @@ class Drafting:
             self.stage.refresh()
         self._on_change()
 
+    def _remember(self, entry: Entry | None = None) -> None:
+        """Begin a step that can be taken back; entry: what it wrote into the labels."""
+        self.history.remember(replace(self._now, commit=entry))
+
+    @property
+    def _now(self) -> Moment:
+        return Moment(self.session, self._drawn, self.stage.adopted, self.object_id)
+
+    def _return_to(self, moment: Moment) -> None:
+        """Go on from another moment; what was asked then and not answered is asked again."""
+        self._jobs.cancel_walk()
+        self.walking = None
+        self.stage.redraw(moment.drawn, moment.adopted)
+        self._drawn = self.stage.copy()
+        session = replace(moment.session, number=self.session.number)
+        reading = self.stage.read(taken=self.result.largest_id)  # layers of the user may say something else by now
+        session, asks = sessions.with_prompts(session, reading.prompts)
+        pending = moment.session.asked.keys() & session.prompts.keys() - {ask.key for ask in asks}
+        session, again = sessions.asking(session, tuple(pending))
+        self._submit((*asks, *again))
+        self._become(session)
+        self.aim(object_id=moment.object_id)
+
+    def _on_undone(self, entry: Entry) -> None:
+        """Take a commit up again, because its voxels are what they were before."""
+        last = self.history.last
+        if last is not None and last.commit is entry:
+            self.history.back(self._now)
+            self._return_to(last)
+        else:
+            self.history.forget()
+            self._take_up(entry)
+
     def _on_prompts(self, added: bool) -> None:
+        drawn = self.stage.copy()
+        if not is_same(drawn, self._drawn):
+            self._remember()
+        self._drawn = drawn
         reading = self.stage.read(taken=self.result.largest_id)
         session, asks = sessions.with_prompts(self.session, reading.prompts)
         self._submit(asks)
@@ -196,15 +264,24 @@ class Drafting:
         self._become(session)
 
     def _submit(self, asks: Sequence[Ask]) -> None:
-        for ask in asks:
-            self._jobs.decode(self.bench, ask, partial(self._on_answer, ask), partial(self._on_decoded, ask))
+        if len(asks) > 1:
+            self._jobs.decode_together(self.bench, asks, self._on_answers, partial(self._on_decoded, asks))
+        for ask in asks if len(asks) == 1 else ():
+            self._jobs.decode(self.bench, ask, partial(self._on_answer, ask), partial(self._on_decoded, asks))
 
     def _on_answer(self, ask: Ask, prediction: MaskPrediction) -> None:
-        self.encoded.add(ask.key[1])
-        self._become(sessions.answered(self.session, ask, prediction))
+        self._on_answers([(ask, prediction)])
 
-    def _on_decoded(self, ask: Ask, error: Exception | None) -> None:
-        self.session = sessions.failed(self.session, ask)
+    def _on_answers(self, answers: Sequence[tuple[Ask, MaskPrediction]]) -> None:
+        session = self.session
+        for ask, prediction in answers:
+            self.encoded.add(ask.key[1])
+            session = sessions.answered(session, ask, prediction)
+        self._become(session)
+
+    def _on_decoded(self, asks: Sequence[Ask], error: Exception | None) -> None:
+        for ask in asks:
+            self.session = sessions.failed(self.session, ask)
         self._on_end(error)
 
     def _walk(self, way: Route, seeds: Sequence[Prompt]) -> None:
@@ -256,19 +333,30 @@ class Drafting:
         view = view_image(self.image, self.viewer.dims.order)
         if view.order != self.view.order:
             self._sessions[self.view.order] = (self.bench, self.session)
-            fresh = (Bench(view, self._open_segmenter), Session())
+            fresh = (Bench(view, self.open_segmenter), Session())
             self.bench, self.session = self._sessions.get(view.order, fresh)
             self.axis = max(0, len(view.stack_shape) - 1)
             self.stage.show(self.view, self._draft_labels())
             self._on_prompts(False)
+            self.history.forget()
+
+    def _on_fetched(self, fetched: tuple[int, int] | None) -> None:
+        self.fetching = fetched
+        self._on_change()
 
     def _on_opened(self, error: Exception | None) -> None:
+        self.fetching = None
         if error is not None:
             self._jobs.clear()
         else:
             self._on_open()
         self._on_end(error)
         self.encode_ahead(self.encodes_ahead)
+
+    @property
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        """What keys do while one of our layers is active."""
+        return {}
 
     def _draft_labels(self) -> DraftLabels:
         return DraftLabels(self.view, lambda: self.session.crops, self.paint)
@@ -278,5 +366,6 @@ class Drafting:
             return  # it is being edited already
         session = sessions.reopened(self.session, entry.commit)
         self.stage.put_back(entry.away)
+        self._drawn = self.stage.copy()
         self._become(session)
         self.aim(object_id=min(entry.commit.object_ids))

@@ -39,13 +39,23 @@ class Jobs:
     def __init__(self, clicks: Desk, encoding: Desk, on_end: OnEnd) -> None:
         self._clicks, self._encoding, self._on_end = clicks, encoding, on_end
 
-    def open(self, bench: Bench, on_end: OnEnd) -> None:
+    def open(self, bench: Bench, on_fetched: Callable[[tuple[int, int] | None], None], on_end: OnEnd) -> None:
         """Open the segmenter; whatever is submitted later finds it open."""
-        self._submit("open", OPEN, bench.open, lambda segmenter: None, on_end)
+        self._submit("open", OPEN, bench.open, on_fetched, on_end)
 
     def decode(self, bench: Bench, ask: Ask, on_answer: Callable[[MaskPrediction], None], on_end: OnEnd) -> None:
         """Decode one prompt, instead of an earlier one for the same object and plane."""
         self._submit(("decode", ask.key), DECODE, partial(bench.decode, ask), on_answer, on_end)
+
+    def decode_together(
+        self,
+        bench: Bench,
+        asks: Sequence[Ask],
+        on_answers: Callable[[list[tuple[Ask, MaskPrediction]]], None],
+        on_end: OnEnd,
+    ) -> None:
+        """Decode many prompts in batches; what is asked for anew meanwhile is answered later and counts instead."""
+        self._submit(("decode", asks[0].number), DECODE, partial(bench.decode_together, asks), on_answers, on_end)
 
     def walk(
         self,

@@ -15,7 +15,7 @@ from napari_sam import drawings
 from napari_sam.labels import LABELS_DTYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -153,6 +153,16 @@ def aim(layer: Points | Shapes, *, object_id: int, positive: bool) -> None:
     layer.feature_defaults = {OBJECT: object_id, LABEL: POSITIVE if positive else NEGATIVE}
 
 
+def positive_rows(layer: Points | Shapes, object_id: int) -> list[int]:
+    """Find the points or shapes that say where an object is, not where it is not."""
+    ids = layer.features.get(OBJECT, ())
+    return [
+        row
+        for row, (one, positive) in enumerate(zip(ids, _is_positive(layer.features), strict=False))
+        if positive and int(one) == object_id
+    ]
+
+
 def paint_by_features(layer: Points | Shapes, *, object_id: int, labels: Labels | None = None) -> None:
     """Derive colours and symbols from the features, never the other way round.
 
@@ -179,41 +189,6 @@ def paint_by_features(layer: Points | Shapes, *, object_id: int, labels: Labels 
     layer.symbol = [_SYMBOLS[name] for name in polarity]
     if labels is not None:
         layer.border_color = np.array([labels.get_color(one) for one in ids])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Taken:
-    """Points or shapes that were taken out of a layer, with all that is needed to put them back."""
-
-    data: Sequence[Coordinates]
-    shape_types: tuple[str, ...]
-    features: pd.DataFrame
-
-
-def take_objects(layer: Points | Shapes, object_ids: Iterable[int]) -> Taken:
-    """Take the prompts of some objects out of a layer."""
-    wanted = set(object_ids)
-    found = layer.features.get(OBJECT, pd.Series(dtype=int))
-    rows = [index for index, one in enumerate(found) if int(one) in wanted]
-    kinds = tuple(str(layer.shape_type[index]) for index in rows) if isinstance(layer, Shapes) else ()
-    taken = Taken([np.array(layer.data[index]) for index in rows], kinds, layer.features.iloc[rows].copy())
-    if rows:
-        layer.selected_data = set(rows)
-        layer.remove_selected()
-    return taken
-
-
-def put_back(layer: Points | Shapes, taken: Taken) -> None:
-    """Undo `take_objects`; the order of the layer's points or shapes may be another one."""
-    if len(taken.data) == 0:
-        return
-    features = pd.concat([layer.features, taken.features], ignore_index=True)
-    if isinstance(layer, Shapes):
-        layer.add(list(taken.data), shape_type=list(taken.shape_types))
-    else:
-        layer.add(np.stack(taken.data))
-    layer.features = features
-    layer.selected_data = set()
 
 
 def add_prompt(points: Points, shapes: Shapes, prompt: Prompt, image: Image, view: ImageView) -> None:

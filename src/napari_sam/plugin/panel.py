@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QButtonGroup,
     QCheckBox,
     QComboBox,
@@ -22,6 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.plugin.model_box import ModelBox
 from napari_sam.plugin.score_plot import ScorePlot
 
 if TYPE_CHECKING:
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 TOOLS = {
-    "point": ("Point", "Click on the object; press {polarity} for clicks on what is not the object."),
+    "point": ("Point", "Click on the object; switch to Negative for clicks on what is not the object."),
     "box": ("Box", "Drag a rectangle around the object."),
     "outline": ("Lasso", "Draw around the object: its outline becomes a box and a mask."),
     "scribble": ("Scribble", "Click along the object: the path becomes several clicks. Escape ends it."),
     "brush": ("Brush", "Paint on the preview; a painted plane is an anchor that propagation keeps."),
     "eraser": ("Eraser", "Erase in the preview; the plane becomes an anchor."),
 }
+_CHECKED = ("one_object_each", "contour", "overwrite", "largest", "fill_holes")
+_COUNTED = ("smooth", "min_size")
 
 
 class LayerBox(QComboBox):
@@ -64,9 +68,9 @@ class LayerBox(QComboBox):
 class Panel(QWidget):
     """All controls, from the choice of the image at the top to the advanced ones, folded, at the bottom."""
 
-    def __init__(self, keys: Mapping[str, str], parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._keys = keys
+        self._keyed: list[tuple[QAbstractButton, str, str, str]] = []  # text, action, tooltip
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
         layout.setSpacing(5)
@@ -84,18 +88,37 @@ class Panel(QWidget):
     @property
     def needing_an_image(self) -> tuple[QWidget, ...]:
         """Controls that can do nothing as long as there is no image."""
-        buttons = (self.new_object, self.next_mask, self.propagate, self.weakest, self.commit, self.undo, self.discard)
-        more = (self.use_labels, self.reopen, self.save)
+        buttons = (self.new_object, self.next_mask, self.propagate, self.weakest, self.commit, self.discard)
+        more = (self.split, self.use_labels, self.reopen, self.save)
         return (*self.tools.values(), self.polarity, self.object_id, *buttons, *more)
+
+    def show_keys(self, keys: Mapping[str, str]) -> None:
+        """Show on every button that has a key which one it is."""
+        for button, text, action, tip in self._keyed:
+            key = keys.get(action, "")
+            button.setText(with_key(text, key))
+            button.setToolTip(f"{tip} Key: {key or 'none'}.")
+
+    def options(self) -> dict[str, Any]:
+        """Give the options as values that can be kept."""
+        checked = {name: getattr(self, name).isChecked() for name in _CHECKED}
+        return checked | {name: getattr(self, name).value() for name in _COUNTED}
+
+    def set_options(self, options: Mapping[str, Any]) -> None:
+        """Set options that were kept; those that are missing stay as they are."""
+        for name in _CHECKED:
+            getattr(self, name).setChecked(bool(options.get(name, getattr(self, name).isChecked())))
+        for name in _COUNTED:
+            getattr(self, name).setValue(options.get(name, getattr(self, name).value()))
 
     def _make_pickers(self) -> QLayout:
         form = QFormLayout()
         form.setSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         self.image = _tip(LayerBox("choose an image"), "The image to segment. Its contrast on screen does not matter.")
-        self.model = _tip(QComboBox(), "The model. nano comes with the plugin; the others are downloaded when chosen.")
-        self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.model.setMinimumContentsLength(12)
+        self.model = _tip(
+            ModelBox(), "The model. nano comes with the plugin, others are downloaded when chosen; or a file of yours."
+        )
         self.result = _tip(
             LayerBox("new layer at the first commit"),
             "The Labels layer that commits are written to. Nothing else is ever written.",
@@ -110,7 +133,7 @@ class Panel(QWidget):
         self.tools: dict[str, QPushButton] = {}
         self._tool_group = QButtonGroup(self)
         for number, (name, (text, tip)) in enumerate(TOOLS.items()):
-            button = _tip(QPushButton(text), tip.format(**self._keys))
+            button = _tip(QPushButton(text), tip)
             button.setCheckable(True)
             self._tool_group.addButton(button)
             self.tools[name] = button
@@ -181,9 +204,12 @@ class Panel(QWidget):
     def _make_commit_row(self) -> QLayout:
         row = QHBoxLayout()
         self.commit = self._button("Commit", "commit", "Write all drafts into the Labels layer, as one undo step.")
-        self.undo = self._button("Undo", "undo", "Undo the last step in the Labels layer; prompts come back with it.")
+        self.undo = self._button(
+            "Undo", "undo", "Take back the last prompt, stroke, propagation or commit. Also Ctrl+Z."
+        )
+        self.redo = self._button("Redo", "redo", "Take the step again that was undone. Also Ctrl+Shift+Z.")
         self.discard = _tip(QPushButton("Discard"), "Forget the prompts and the draft of this object.")
-        for widget in (self.commit, self.undo, self.discard):
+        for widget in (self.commit, self.undo, self.redo, self.discard):
             row.addWidget(widget, 1)
         return row
 
@@ -193,7 +219,10 @@ class Panel(QWidget):
         self.status.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.status.setMinimumHeight(2 * self.fontMetrics().height())
         self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
-        self.restore = _tip(QPushButton(), "Bring back the prompts that were kept when this image was open last.")
+        self.restore = _tip(
+            QPushButton(),
+            "Bring back prompts, drafts and options of the last time, in place of what is here. It can be undone.",
+        )
         self.restore.hide()
         box = QWidget()
         column = QVBoxLayout(box)
@@ -210,6 +239,10 @@ class Panel(QWidget):
             "Take prompts from a Points or Shapes layer of yours, too; it is read only.",
         )
         self.cache = _tip(QComboBox(), "Where encoded planes are kept. They make the next session start at once.")
+        self.split = _tip(
+            QPushButton("Segment all prompts"),
+            "Make each prompt of this object an object of its own: N clicks become N objects, decoded together.",
+        )
         self.use_labels = _tip(
             QPushButton("Use label"), "Make the selected label of the result, on this plane, an anchor of this object."
         )
@@ -225,7 +258,8 @@ class Panel(QWidget):
         form.addRow(_side_by_side(QLabel("Smooth"), self.smooth, QLabel("Min. size"), self.min_size))
         form.addRow("Prompts", self.adopted)
         form.addRow("Cache", self.cache)
-        form.addRow(_side_by_side(self.use_labels, self.reopen, self.save))
+        form.addRow(_side_by_side(self.split, self.use_labels))
+        form.addRow(_side_by_side(self.reopen, self.save))
         self.advanced = _tip(QPushButton("More …"), "Options, clean-up, the cache, saving.")
         self.advanced.setCheckable(True)
         self.advanced.toggled.connect(body.setVisible)
@@ -240,8 +274,9 @@ class Panel(QWidget):
     def _make_options(self) -> None:
         self.one_object_each = _tip(QCheckBox("One object per prompt"), "N clicks or boxes become N objects.")
         self.encode_ahead = _tip(QCheckBox("Encode ahead"), "Encode planes around this one meanwhile; untick to pause.")
-        key = self._keys.get("hide_preview", "")
-        self.show_preview = _tip(QCheckBox(f"Preview ({key})"), f"Untick to see the image without drafts. Key: {key}.")
+        self.show_preview = self._keep(
+            QCheckBox(), "Preview", "hide_preview", "Untick to see the image without drafts."
+        )
         self.show_preview.setChecked(True)
         self.contour = _tip(QCheckBox("Outlines"), "Show drafts as outlines instead of areas.")
         self.overwrite = _tip(QCheckBox("Overwrite"), "Let a commit take voxels of other objects.")
@@ -256,8 +291,17 @@ class Panel(QWidget):
         self.min_size.setRange(0, 10**6)
 
     def _button(self, text: str, action: str, tip: str) -> QPushButton:
-        key = self._keys.get(action, "")
-        return _tip(QPushButton(f"{text} ({key})" if key else text), f"{tip} Key: {key or 'none'}.")
+        return self._keep(QPushButton(text), text, action, tip)
+
+    def _keep(self, button: Any, text: str, action: str, tip: str) -> Any:
+        """Make a note of a button that has a key."""
+        self._keyed.append((button, text, action, tip))
+        return button
+
+
+def with_key(text: str, key: str) -> str:
+    """Write a key behind a text, if there is one."""
+    return f"{text} ({key})" if key else text
 
 
 def _tip(widget: Any, text: str) -> Any:

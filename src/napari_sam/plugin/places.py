@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from napari_sam.checkpoints import REGISTRY, cache_folder, weights_path
+from napari_sam.own_models import own_models
 
 if TYPE_CHECKING:
     from napari.layers import Image
 
 BESIDE = ".sam-stacks"
 
+Place = Literal["user", "beside", "memory"]
+
 
 def model_rows() -> list[tuple[str, str]]:
-    """Give the name of each model, and a line that says its size, its licence and whether it is here."""
-    rows = []
+    """Give what opens each model, and a line that says its size, its licence and whether it is here."""
+    own = [(str(path), f"{path.stem} · {path.stat().st_size / 1e6:.0f} MB · yours") for path in own_models()]
+    shipped = []
     for name, row in REGISTRY.items():
         here = row.url is None or weights_path(name).exists()
         size = f"{row.size / 1e6:.0f} MB" if here else f"downloads {row.size / 1e6:,.0f} MB"
-        rows.append((name, f"{name} · {size} · {row.licence}"))
-    return rows
+        shipped.append((name, f"{name} · {size} · {row.licence}"))
+    return shipped + own
 
 
-def cache_places(image: Image | None) -> list[tuple[str, Path | None]]:
-    """Give the places where encoded planes may be kept; None stands for the memory."""
-    places: list[tuple[str, Path | None]] = [("your cache folder", cache_folder() / "embeddings")]
-    source = None if image is None else image.source.path
-    if source:
-        places.append(("beside the image", Path(source).parent / BESIDE))
-    return [*places, ("memory only", None)]
+def cache_places(image: Image | None) -> list[tuple[str, Place]]:
+    """Give the places where encoded planes and prompts of an image may be kept, each with a line that says so."""
+    places: list[tuple[str, Place]] = [("your cache folder", "user")]
+    if image is not None and image.source.path:
+        places.append((f"beside the image, in {BESIDE}", "beside"))
+    return [*places, ("memory only", "memory")]
+
+
+def cache_at(place: Place, image: Image | None) -> Path | None:
+    """Find the folder of a place; None stands for the memory."""
+    if place == "memory":
+        return None
+    if place == "beside" and image is not None and image.source.path:
+        return Path(image.source.path).parent / BESIDE
+    return cache_folder() / "embeddings"

@@ -68,6 +68,7 @@ class Result:
         self.overlap: Overlap = "keep"
         self.entries: tuple[Entry, ...] = ()
         self._on_undone = on_undone
+        self._was_touched = False
 
     def choose(self, labels: Labels | None) -> None:
         """Commit to another layer from now on; earlier commits stay where they are."""
@@ -77,7 +78,7 @@ class Result:
         if labels is not None:
             labels.events.set_data.connect(self._on_set_data)
 
-    def write(self, crops: Crops, view: ImageView, commit: Commit, away: Away) -> None:
+    def write(self, crops: Crops, view: ImageView, commit: Commit, away: Away) -> Entry | None:
         """Write drafts as one step of the undo history.
 
         Other objects keep their voxels unless `overlap` says otherwise and the layer does not preserve its labels.
@@ -91,10 +92,15 @@ class Result:
             The image as planes.
         commit, away
             What has to come back when this is undone.
+
+        Returns
+        -------
+        Entry or None
+            None if there is no layer.
         """
         labels = self.labels
         if labels is None:
-            return
+            return None
         written = {one: frozenset(plane for who, plane in crops if who == one) for one in commit.object_ids}
         nothing = Crop(view.plane_shape, 0, 0, np.zeros((0, 0), bool))
         left = {(one, plane): nothing for one in written for plane in self._planes_of(one) - written[one]}
@@ -106,7 +112,9 @@ class Result:
         before = _at(labels.data, witnesses)
         if count:
             labels.data_setitem(tuple(indices), values)
-        self.entries += (Entry(commit, away, written, witnesses, before),)
+        entry = Entry(commit, away, written, witnesses, before)
+        self.entries += (entry,)
+        return entry
 
     def check_holds(self, object_id: int) -> None:
         """Refuse an id that the layer's data cannot hold.
@@ -136,10 +144,31 @@ class Result:
 
         return look
 
-    def undo(self) -> None:
-        """Undo the last step in the Labels layer."""
+    def undo(self, entry: Entry) -> bool:
+        """Undo the last step in the Labels layer, which is this commit unless somebody painted after it.
+
+        Returns
+        -------
+        bool
+            Whether anything changed; a layer that does not know the step any more changes nothing.
+        """
+        if not entry.before.size:
+            self.entries = tuple(one for one in self.entries if one is not entry)
+            self._on_undone(entry)
+            return True
+        self._was_touched = False
         if self.labels is not None:
             self.labels.undo()
+        return self._was_touched
+
+    def redo(self, entry: Entry) -> bool:
+        """Write again what `undo` took back; whether the layer still knew it."""
+        self._was_touched = not entry.before.size
+        if self.labels is not None and entry.before.size:
+            self.labels.redo()
+        if self._was_touched:
+            self.entries += (entry,)
+        return self._was_touched
 
     def entry_of(self, object_id: int) -> Entry | None:
         """Find the latest commit that wrote an object."""
@@ -160,6 +189,7 @@ class Result:
 
     def _on_set_data(self, event: Any) -> None:
         del event
+        self._was_touched = True
         if self.labels is None or not self.entries:
             return
         last = self.entries[-1]

@@ -281,6 +281,26 @@ def with_commits(session: Session) -> Session:
     return session
 
 
+def restored(
+    session: Session, prompts: Mapping[Key, Prompt], drafts: Mapping[Key, Draft], *, exact: Collection[Key]
+) -> tuple[Session, tuple[Ask, ...]]:
+    """Take up prompts and drafts of another time: only prompts without a draft are decoded.
+
+    A mask whose prompts are not there any more is vouched for all the same, as one that was painted. Those of `exact`
+    are what their prompts give.
+    """
+    own: dict[Key, Draft] = {}
+    for key, draft in drafts.items():
+        orphaned = draft.origin == "prompted" and key not in prompts
+        own[key] = replace(
+            draft,
+            origin="painted" if orphaned else draft.origin,
+            said=prompts.get(key) if key in exact else None,
+        )
+    session = Session(dict(prompts), own, number=session.number)
+    return asking(session, [key for key in prompts if key not in own])
+
+
 def next_object_id(session: Session, taken: int = 0) -> int:
     """Smallest id above all that are in use, in the session, its commits and the labels (up to ``taken``)."""
     done = {object_id for commit in session.commits for object_id in commit.object_ids}

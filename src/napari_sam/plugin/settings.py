@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 PLUGIN = "napari-sam-stacks"
 
@@ -21,9 +22,17 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "weakest_plane": "W",
         "commit": "K",
         "undo": "U",
+        "redo": "Shift+U",
         "hide_preview": "H",
     }
 )
+
+_NOT_KEPT = (
+    ImportError,
+    KeyError,
+    ValueError,
+    AttributeError,
+)  # what napari says where it keeps no preferences of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,9 @@ class Settings:
 def read_settings() -> Settings:
     """Read the preferences; the defaults where napari is too old to keep them (before 0.9) or does not know us."""
     try:
-        from napari.settings import get_plugin_settings
-
-        stored: Any = get_plugin_settings(PLUGIN)
+        stored = _stored()
         general, keys = stored.general, stored.keys
-    except (ImportError, KeyError, ValueError, AttributeError):
+    except _NOT_KEPT:
         return Settings()
     return Settings(
         model=general.model,
@@ -63,3 +70,15 @@ def read_settings() -> Settings:
         contour=general.contour,
         keys={action: getattr(keys, action) for action in KEYS},
     )
+
+
+def follow_settings(on_settings: Callable[[Any], None]) -> None:
+    """Tell a method of an object, as long as that lives, after every change of the preferences."""
+    with suppress(*_NOT_KEPT):
+        _stored().events.changed.connect(on_settings)
+
+
+def _stored() -> Any:
+    from napari.settings import get_plugin_settings
+
+    return get_plugin_settings(PLUGIN)

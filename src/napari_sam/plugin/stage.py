@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_sam.plugin import layers
+from napari_sam.plugin import drawn, layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer, Points, Shapes
 
     from napari_sam.plugin.drafts import DraftLabels
-    from napari_sam.plugin.layers import Reading, Taken
+    from napari_sam.plugin.drawn import Drawn
+    from napari_sam.plugin.layers import Reading
     from napari_sam.plugin.view import ImageView
 
 Tool = Literal["point", "box", "outline", "scribble", "brush", "eraser"]
@@ -35,7 +37,7 @@ _DONE = ("added", "removed", "changed")  # layers tell also what they are about 
 class Away:
     """Prompts that were taken off the stage, and the user's layers that were read then."""
 
-    taken: tuple[Taken, ...]
+    taken: tuple[Drawn, ...]
     adopted: tuple[Points | Shapes, ...]
 
 
@@ -54,6 +56,8 @@ class Stage:
         What the preview shows.
     on_prompts : callable
         Told that points or shapes changed, and whether some were added.
+    keys : mapping of str to callable
+        What keys do while one of our layers is active.
     """
 
     def __init__(
@@ -63,10 +67,12 @@ class Stage:
         view: ImageView,
         drafts: DraftLabels,
         on_prompts: Callable[[bool], None],
+        keys: Mapping[str, Callable[[], None]],
     ) -> None:
         self._viewer, self._image, self._view, self._drafts = viewer, image, view, drafts
-        self._on_prompts = on_prompts
+        self._on_prompts, self._keys = on_prompts, keys
         self._held = self._as_contour = False
+        self.stroke: object = None  # the drag of the brush that is under way
         self.points: Points | None = None
         self.shapes: Shapes | None = None
         self.preview: Labels | None = None
@@ -101,6 +107,7 @@ class Stage:
         """See to it that the layers are there, the points on top and ready for a click."""
         if self.preview is None:
             self.preview = self._add(layers.new_labels(self._image, self._drafts, name="SAM preview"))
+            self.preview.mouse_drag_callbacks.append(self._on_drag)
             self.draw_drafts(as_contour=self._as_contour)
         if self.shapes is None:
             self.shapes = self._listened(self._add(layers.new_shapes(self._image, self._view)))
@@ -136,7 +143,7 @@ class Stage:
         """Take the prompts of some objects out of the layers; those of adopted layers count no more, either."""
         ids = tuple(object_ids)
         with self.held():
-            away = Away(tuple(layers.take_objects(layer, ids) for layer in self._own), self.adopted)
+            away = Away(tuple(drawn.take_objects(layer, ids) for layer in self._own), self.adopted)
             self.adopt(())
         return away
 
@@ -145,8 +152,34 @@ class Stage:
         self.ensure()
         with self.held():
             for layer, own in zip(self._own, away.taken, strict=False):
-                layers.put_back(layer, own)
+                drawn.put_back(layer, own)
             self.adopt(away.adopted)
+
+    def copy(self) -> dict[str, Drawn]:
+        """Copy what is drawn in our layers, by their names here."""
+        return {name: drawn.copy_drawn(layer) for name, layer in self._named.items()}
+
+    def redraw(self, copied: Mapping[str, Drawn], adopted: Iterable[Points | Shapes]) -> None:
+        """Draw what was copied, and nothing else; read these layers of the user, as far as they are still there."""
+        self.ensure()
+        with self.held():
+            self.adopt(layer for layer in adopted if layer in self._viewer.layers)
+            for name, layer in self._named.items():
+                if name in copied:
+                    drawn.redraw(layer, copied[name])
+
+    def split(self, object_id: int, free: int) -> None:
+        """Give all points and shapes of an object that are positive, but for the first, ids of their own."""
+        is_first = True
+        with self.held():
+            for layer in self._own:
+                features = layer.features.copy()
+                for row in layers.positive_rows(layer, object_id):
+                    if not is_first:
+                        features.loc[row, layers.OBJECT] = free
+                        free += 1
+                    is_first = False
+                layer.features = features
 
     def draw_drafts(self, *, as_contour: bool) -> None:
         """Show drafts as outlines, or as areas that let the image through."""
@@ -174,6 +207,9 @@ class Stage:
             layer.events.data.disconnect(self._on_data)
         for layer in self._own:
             layer.events.features.disconnect(self._on_features)
+        for layer in self.own_layers:
+            for key in self._keys:
+                layer.bind_key(key, None)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -191,9 +227,16 @@ class Stage:
 
     @property
     def _own(self) -> tuple[Points | Shapes, ...]:
-        return tuple(layer for layer in (self.points, self.shapes) if layer is not None)
+        return tuple(self._named.values())
+
+    @property
+    def _named(self) -> dict[str, Points | Shapes]:
+        named = {"points": self.points, "shapes": self.shapes}
+        return {name: layer for name, layer in named.items() if layer is not None}
 
     def _add(self, layer: Any) -> Any:
+        for key, action in self._keys.items():
+            layer.bind_key(key, partial(_do, action))
         self._viewer.add_layer(layer)
         return layer
 
@@ -201,6 +244,15 @@ class Stage:
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         return layer
+
+    def _on_drag(self, layer: Labels, event: Any) -> Iterator[None]:
+        """Tell the dabs of one stroke from those of the next."""
+        del layer
+        self.stroke = object()
+        yield
+        while event.type == "mouse_move":
+            yield
+        self.stroke = None
 
     def _on_data(self, event: Any) -> None:
         if not self._held and str(getattr(event, "action", "changed")) in _DONE:
@@ -210,3 +262,8 @@ class Stage:
         del event
         if not self._held:
             self._on_prompts(False)
+
+
+def _do(action: Callable[[], None], layer: Layer) -> None:
+    del layer
+    action()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_sam.plugin.annotation import Annotation
 
 
-def describe(annotation: Annotation | None) -> str:
+def describe(annotation: Annotation | None, keys: Mapping[str, str]) -> str:
     """Say what is going on and what may come next."""
     if annotation is None:
-        return "Open an image to begin."
-    lines = [_now(annotation)]
+        return "Open an image to begin, or File > Open Sample > SAM stacks."
+    lines = [_now(annotation, keys)]
     if annotation.outside:
         lines.append(f"{annotation.outside} prompts lie outside the image or across planes and are left out.")
     elif annotation.view.level:
@@ -25,7 +27,10 @@ def describe(annotation: Annotation | None) -> str:
     return "\n".join(lines)
 
 
-def _now(annotation: Annotation) -> str:
+def _now(annotation: Annotation, keys: Mapping[str, str]) -> str:
+    if annotation.fetching is not None:
+        done, total = annotation.fetching
+        return f"Downloading the model: {done / 1e6:,.0f} of {total / 1e6:,.0f} MB …"
     if annotation.segmenter is None:
         return "Opening the model …" if annotation.is_opening else "The model could not be opened; choose it again."
     if annotation.session.asked:
@@ -34,4 +39,8 @@ def _now(annotation: Annotation) -> str:
         return "Propagating …"
     if annotation.session.drafts:
         return "Correct with more prompts, propagate, or commit."
-    return "Click on an object, or drag a box around it."
+    if annotation.result.entries:
+        return "Click on the next object, or drag a box around it."
+    steps = (("next_mask", "other masks"), ("propagate", "all planes"), ("commit", "keep it"))
+    then = ", ".join(f"{keys[action]}: {what}" for action, what in steps if keys.get(action))
+    return f"Click on an object, or drag a box around it. Then {then}."

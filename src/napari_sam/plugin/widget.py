@@ -7,10 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels, Points, Shapes
+from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
@@ -18,11 +16,12 @@ from napari_sam.cleanup import Cleanup
 from napari_sam.plugin.activity import Activity
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
-from napari_sam.plugin.keeping import keep, kept, kept_at, restore
+from napari_sam.plugin.keeping import Work, keep, kept, kept_at, restore, set_aside, work_of
+from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.panel import Panel
-from napari_sam.plugin.places import cache_places, model_rows
-from napari_sam.plugin.settings import read_settings
-from napari_sam.plugin.status import describe
+from napari_sam.plugin.places import cache_at, cache_places
+from napari_sam.plugin.settings import follow_settings, read_settings
+from napari_sam.plugin.showing import show_annotation, show_layers, show_ranges
 from napari_sam.plugin.threads import Threads
 from napari_sam.plugin.work import Desk, Job
 
@@ -30,11 +29,8 @@ if TYPE_CHECKING:
     import napari
 
     from napari_sam.plugin.bench import OpenSegmenter
-    from napari_sam.prompts import Prompt
 
 logger = logging.getLogger(__name__)
-
-_ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
 
 
 class SamStacks(QWidget):
@@ -62,21 +58,24 @@ class SamStacks(QWidget):
         self._threads = Threads(self._clicks, self._encoding)
         self._annotations: dict[Image, Annotation] = {}
         self.annotation: Annotation | None = None
-        self.panel = Panel(self._settings.keys)
+        self.panel = Panel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
         self._refresh_soon = qthrottled(self._refresh, timeout=30)
         self._activity = Activity("Encoding planes")
+        self._download = Activity("Downloading the model", self.panel.model.go_back)
         self._keep_soon = qdebounced(self._keep, timeout=1000)
-        self._kept: tuple[Prompt, ...] = ()  # of this image, from the time before
+        self._kept: Work | None = None  # of this image, from the time before
+        self._begun: set[Annotation] = set()  # whose work is kept now
         self._fill_pickers()
         self._connect_panel()
-        self._connect_keys()
+        self._keys = self._make_keys()
         self._connect_viewer()
         self._list_layers()
+        self._apply_settings()
+        follow_settings(self._on_settings)
         self._pick_first_image()
-        self._refresh()
 
     # --- images
 
@@ -87,15 +86,17 @@ class SamStacks(QWidget):
                 return
             self.annotation.suspend()
             self._show_layers(self.annotation, visible=False)
+        self._fill_places(image)
+        self._kept = None
         self.annotation = None if image is None else self._annotations.get(image) or self._begin(image)
         if self.annotation is not None:
             self._show_layers(self.annotation, visible=True)
-            self.annotation.resume()
+            self._resume(self.annotation)
             self._apply_options()
             self.panel.tools["point"].setChecked(True)
             self.annotation.use("point")
         self._list_layers()
-        self._fill_ranges()
+        show_ranges(self.panel, self.annotation)
         self._on_change()
 
     def _begin(self, image: Image) -> Annotation | None:
@@ -103,11 +104,11 @@ class SamStacks(QWidget):
             annotation = Annotation(
                 self._viewer,
                 image,
-                open_segmenter=self._opener(),
+                open_segmenter=self._opener(image),
                 clicks=self._clicks,
                 encoding=self._encoding,
                 on_change=self._on_change,
-                on_open=self._offer_kept,
+                on_open=self._on_open,
                 on_error=self._on_error,
             )
         except ValueError as error:
@@ -116,10 +117,25 @@ class SamStacks(QWidget):
         self._annotations[image] = annotation
         return annotation
 
-    def _opener(self) -> OpenSegmenter:
+    def _on_open(self) -> None:
+        self.panel.model.refill()  # what was downloaded needs no download
+        self._offer_kept()
+
+    def _opener(self, image: Image) -> OpenSegmenter:
         if self._given_opener is not None:
             return self._given_opener
-        return Opener(self.panel.model.currentData(), self.panel.cache.currentData())
+        return Opener(self.panel.model.model, cache_at(self.panel.cache.currentData(), image))
+
+    def _resume(self, annotation: Annotation) -> None:
+        """Go on with an image, with the model and the cache that are chosen now."""
+        if annotation.open_segmenter == (opener := self._opener(annotation.image)):
+            annotation.resume()
+        else:
+            annotation.use_model(opener)
+
+    def _use_model(self) -> None:
+        """Open the model that is chosen, also if it is the same: it may have failed."""
+        self._do(lambda annotation: annotation.use_model(self._opener(annotation.image)))
 
     def _show_layers(self, annotation: Annotation, *, visible: bool) -> None:
         for layer in annotation.stage.own_layers:
@@ -135,20 +151,23 @@ class SamStacks(QWidget):
     # --- the panel
 
     def _fill_pickers(self) -> None:
-        for name, text in model_rows():
-            self.panel.model.addItem(text, name)
-        self.panel.model.setCurrentIndex(max(0, self.panel.model.findData(self._settings.model)))
-        for text, place in cache_places(None):
-            self.panel.cache.addItem(text, place)
-        self.panel.encode_ahead.setChecked(self._settings.encode_ahead)
-        self.panel.contour.setChecked(self._settings.contour)
+        self.panel.model.choose(self._settings.model)
+        self._fill_places(None)
+
+    def _fill_places(self, image: Image | None) -> None:
+        box = self.panel.cache
+        chosen = box.currentData()
+        box.clear()
+        for text, place in cache_places(image):
+            box.addItem(text, place)
+        box.setCurrentIndex(max(0, box.findData(chosen)))
 
     def _connect_panel(self) -> None:
         panel = self.panel
         panel.image.chosen.connect(self.choose_image)
         panel.result.chosen.connect(lambda labels: self._do(lambda a: a.set_result(labels)))
-        panel.model.activated.connect(lambda: self._do(lambda a: a.use_model(self._opener())))
-        panel.cache.activated.connect(lambda: self._do(lambda a: a.use_model(self._opener())))
+        panel.model.chosen.connect(self._use_model)
+        panel.cache.activated.connect(self._use_model)
         for name, button in panel.tools.items():
             button.clicked.connect(lambda _, name=name: self._do(lambda a: a.use(name)))
         panel.polarity.clicked.connect(self._toggle_polarity)
@@ -160,8 +179,10 @@ class SamStacks(QWidget):
         panel.weakest.clicked.connect(lambda: self._do(Annotation.go_to_weakest))
         panel.plot.clicked.connect(lambda position: self._do(lambda a: a.go_to(position)))
         panel.commit.clicked.connect(lambda: self._do(Annotation.commit))
-        panel.undo.clicked.connect(lambda: self._do(lambda a: a.result.undo()))
+        panel.undo.clicked.connect(lambda: self._do(Annotation.undo))
+        panel.redo.clicked.connect(lambda: self._do(Annotation.redo))
         panel.discard.clicked.connect(lambda: self._do(Annotation.discard))
+        panel.split.clicked.connect(lambda: self._do(Annotation.split))
         panel.use_labels.clicked.connect(lambda: self._do(Annotation.take_labels))
         panel.reopen.clicked.connect(lambda: self._do(lambda a: a.reopen(a.object_id)))
         panel.adopted.chosen.connect(lambda one: self._do(lambda a: a.stage.adopt([] if one is None else [one])))
@@ -174,22 +195,34 @@ class SamStacks(QWidget):
         for spin in (panel.smooth, panel.min_size):
             spin.valueChanged.connect(self._apply_options)
 
-    def _connect_keys(self) -> None:
-        pressed = {
-            "polarity": self._toggle_polarity,
-            "next_mask": self.panel.next_mask.click,
-            "new_object": self.panel.new_object.click,
-            "propagate": self.panel.propagate.click,
-            "weakest_plane": self.panel.weakest.click,
-            "commit": self.panel.commit.click,
-            "undo": self.panel.undo.click,
-            "hide_preview": self.panel.show_preview.toggle,
-        }
-        for action, key in self._settings.keys.items():
-            if key:
-                shortcut = QShortcut(QKeySequence(key), self)
-                shortcut.setContext(Qt.ShortcutContext.ApplicationShortcut)
-                shortcut.activated.connect(pressed[action])
+    def _make_keys(self) -> Keys:
+        return Keys(
+            self,
+            {
+                "polarity": self._toggle_polarity,
+                "next_mask": self.panel.next_mask.click,
+                "new_object": self.panel.new_object.click,
+                "propagate": self.panel.propagate.click,
+                "weakest_plane": self.panel.weakest.click,
+                "commit": self.panel.commit.click,
+                "undo": self.panel.undo.click,
+                "redo": self.panel.redo.click,
+                "hide_preview": self.panel.show_preview.toggle,
+            },
+        )
+
+    def _apply_settings(self) -> None:
+        """Follow the Preferences; the model there is the one that is chosen at first."""
+        self._settings = read_settings()
+        self.panel.show_keys(self._settings.keys)
+        self._keys.bind(self._settings.keys)
+        self.panel.encode_ahead.setChecked(self._settings.encode_ahead)
+        self.panel.contour.setChecked(self._settings.contour)
+        self._refresh()
+
+    def _on_settings(self, event: Any) -> None:
+        del event
+        self._apply_settings()
 
     def _do(self, action: Any) -> None:
         """Do something with the annotation, if there is one."""
@@ -224,7 +257,7 @@ class SamStacks(QWidget):
 
     def _choose_axis(self, annotation: Annotation) -> None:
         annotation.axis = self.panel.axis.currentData()
-        self._fill_ranges()
+        show_ranges(self.panel, self.annotation)
         self._on_change()
 
     def _propagate_or_cancel(self, annotation: Annotation) -> None:
@@ -245,9 +278,10 @@ class SamStacks(QWidget):
 
     @property
     def _kept_at(self) -> Path | None:
-        opener = self._opener()
-        folder = opener.cache if isinstance(opener, Opener) else None
-        return None if self.annotation is None else kept_at(self.annotation, folder)
+        if self.annotation is None:
+            return None
+        opener = self.annotation.open_segmenter
+        return kept_at(self.annotation, opener.cache if isinstance(opener, Opener) else None)
 
     def _offer_kept(self) -> None:
         if self.annotation is not None and not self.annotation.session.object_ids:
@@ -255,16 +289,23 @@ class SamStacks(QWidget):
             self._refresh_soon()
 
     def _restore(self, annotation: Annotation) -> None:
-        prompts, self._kept = self._kept, ()
-        restore(annotation, prompts)
+        work, self._kept = self._kept, None
+        if work is not None:
+            self.panel.set_options(work.options)
+            restore(annotation, work)
 
     def _keep(self) -> None:
-        path = self._kept_at
-        prompts = () if self.annotation is None else self.annotation.prompts()
-        if path is not None and prompts:
-            self._kept = ()
-            self._encoding.submit(Job(key="keep", urgency=0, run=partial(keep, path, prompts)))
-            self._threads.wake()
+        path, annotation = self._kept_at, self.annotation
+        if path is None or annotation is None:
+            return
+        work = work_of(annotation, self.panel.model.model, self.panel.options())
+        if not work.object_ids:
+            return
+        if self._kept is not None and annotation not in self._begun:
+            set_aside(path)
+        self._begun.add(annotation)
+        self._encoding.submit(Job(key="keep", urgency=0, run=partial(keep, path, work)))
+        self._threads.wake()
 
     # --- the viewer
 
@@ -291,6 +332,7 @@ class SamStacks(QWidget):
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         if (gone := self._annotations.pop(layer, None)) is not None:
+            self._begun.discard(gone)
             gone.close()
             if gone is self.annotation:
                 self.annotation = None
@@ -305,33 +347,11 @@ class SamStacks(QWidget):
 
     def _on_order(self, event: Any) -> None:
         del event
-        self._fill_ranges()
+        show_ranges(self.panel, self.annotation)
 
     def _list_layers(self) -> None:
-        layers = list(self._viewer.layers)
         own = [layer for annotation in self._annotations.values() for layer in annotation.stage.own_layers]
-        image = None if self.annotation is None else self.annotation.image
-        self.panel.image.show_layers([layer for layer in layers if isinstance(layer, Image)], image)
-        shape = None if self.annotation is None else self.annotation.view.shape
-        results = [one for one in layers if isinstance(one, Labels) and one not in own and not one.multiscale]
-        fitting = [one for one in results if tuple(one.data.shape) == shape]
-        self.panel.result.show_layers(fitting, None if self.annotation is None else self.annotation.result.labels)
-        drawn = [one for one in layers if isinstance(one, Points | Shapes) and one not in own]
-        adopted = () if self.annotation is None else self.annotation.stage.adopted
-        self.panel.adopted.show_layers(drawn, next(iter(adopted), None))
-
-    def _fill_ranges(self) -> None:
-        lengths = () if self.annotation is None else self.annotation.view.stack_shape
-        with QSignalBlocker(self.panel.axis):
-            self.panel.axis.clear()
-            for axis in range(len(lengths)):
-                self.panel.axis.addItem(f"axis {axis}", axis)
-            self.panel.axis.setCurrentIndex(0 if self.annotation is None else self.annotation.axis)
-        self.panel.axis.setVisible(len(lengths) > 1)
-        last = lengths[self.annotation.axis] - 1 if self.annotation is not None and lengths else 0
-        for spin, value in ((self.panel.first, 0), (self.panel.last, last)):
-            spin.setRange(0, last)
-            spin.setValue(value)
+        show_layers(self.panel, list(self._viewer.layers), self.annotation, own)
 
     # --- what is shown
 
@@ -346,45 +366,20 @@ class SamStacks(QWidget):
 
     def _refresh(self) -> None:
         panel, annotation = self.panel, self.annotation
-        for control in panel.needing_an_image:
-            control.setEnabled(annotation is not None)
-        panel.status.setText(describe(annotation))
-        panel.restore.setVisible(bool(self._kept))
-        panel.restore.setText(f"Restore {len(self._kept)} prompts of the last time")
-        if annotation is not None:
-            self._refresh_object(annotation)
-            self._refresh_walk(annotation)
-
-    def _refresh_object(self, annotation: Annotation) -> None:
-        panel, draft, key = self.panel, annotation.draft, self._settings.keys["polarity"]
-        panel.polarity.setChecked(not annotation.positive)
-        panel.polarity.setText(f"{'● Positive' if annotation.positive else '✕ Negative'} ({key})")
-        with QSignalBlocker(panel.object_id):
-            panel.object_id.setValue(annotation.object_id)
-        choices = 0 if draft is None else len(draft.choices)
-        panel.next_mask.setEnabled(choices > 1)
-        said = "no mask on this plane"
-        if draft is not None:
-            which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
-            said = which if draft.origin == "painted" else f"{which}, predicted IoU {draft.score:.2f}"
-        panel.mask_text.setText(said)
-
-    def _refresh_walk(self, annotation: Annotation) -> None:
-        panel, curve, plane = self.panel, annotation.curve, annotation.plane
-        lengths = annotation.view.stack_shape
-        done, total = annotation.walking or (0, 1)
-        key = self._settings.keys["propagate"]
-        panel.propagate.setText(f"{'Propagate' if annotation.walking is None else 'Cancel'} ({key})")
-        panel.propagate.setEnabled(bool(lengths))
-        panel.progress.setMaximum(total)
-        panel.progress.setValue(done)
-        panel.progress.setFormat("" if annotation.walking is None else f"{done} of {total} planes")
-        panel.weakest.setEnabled(any(not one.is_anchor for one in curve))
-        panel.commit.setEnabled(bool(annotation.session.drafts))
-        panel.undo.setEnabled(annotation.result.labels is not None)
-        if self._encoding.has("encode"):
-            self._activity.show(len(annotation.encoded), max(len(annotation.encoded), *lengths, 1))
+        show_annotation(panel, annotation, self._settings.keys)
+        panel.restore.setVisible(self._kept is not None)
+        if self._kept is not None:
+            panel.restore.setText(f"Restore the last session: {_count(len(self._kept.object_ids), 'object')}")
+        if annotation is not None and self._encoding.has("encode"):
+            done = len(annotation.encoded)
+            self._activity.show(done, max(done, *annotation.view.stack_shape, 1))
         else:
             self._activity.hide()
-        length, current = (lengths[annotation.axis], plane[annotation.axis]) if lengths else (1, 0)
-        panel.plot.show_curve(curve, planes=length, current=current)
+        if annotation is not None and annotation.fetching is not None:
+            self._download.show(*(round(size / 2**20) for size in annotation.fetching))
+        else:
+            self._download.hide()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,92 @@
+"""What the panel shows of an annotation and of the layers of its viewer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari.layers import Image, Labels, Points, Shapes
+from qtpy.QtCore import QSignalBlocker
+
+from napari_sam.plugin.panel import with_key
+from napari_sam.plugin.status import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from napari.layers import Layer
+
+    from napari_sam.plugin.annotation import Annotation
+    from napari_sam.plugin.panel import Panel
+
+_ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
+
+
+def show_annotation(panel: Panel, annotation: Annotation | None, keys: Mapping[str, str]) -> None:
+    """Show where an annotation stands; None: there is no image."""
+    for control in panel.needing_an_image:
+        control.setEnabled(annotation is not None)
+    panel.status.setText(describe(annotation, keys))
+    if annotation is not None:
+        _show_object(panel, annotation, keys)
+        _show_walk(panel, annotation, keys)
+
+
+def show_layers(panel: Panel, layers: Sequence[Layer], annotation: Annotation | None, own: Collection[Layer]) -> None:
+    """List the layers that can be chosen, but for those that were made by us."""
+    panel.image.show_layers(
+        [layer for layer in layers if isinstance(layer, Image)], None if annotation is None else annotation.image
+    )
+    shape = None if annotation is None else annotation.view.shape
+    results = [one for one in layers if isinstance(one, Labels) and one not in own and not one.multiscale]
+    fitting = [one for one in results if tuple(one.data.shape) == shape]
+    panel.result.show_layers(fitting, None if annotation is None else annotation.result.labels)
+    drawn = [one for one in layers if isinstance(one, Points | Shapes) and one not in own]
+    adopted = () if annotation is None else annotation.stage.adopted
+    panel.adopted.show_layers(drawn, next(iter(adopted), None))
+
+
+def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
+    """Offer the axes to propagate along, and all planes of the one that is chosen."""
+    lengths = () if annotation is None else annotation.view.stack_shape
+    with QSignalBlocker(panel.axis):
+        panel.axis.clear()
+        for axis in range(len(lengths)):
+            panel.axis.addItem(f"axis {axis}", axis)
+        panel.axis.setCurrentIndex(0 if annotation is None else annotation.axis)
+    panel.axis.setVisible(len(lengths) > 1)
+    last = lengths[annotation.axis] - 1 if annotation is not None and lengths else 0
+    for spin, value in ((panel.first, 0), (panel.last, last)):
+        spin.setRange(0, last)
+        spin.setValue(value)
+
+
+def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:
+    draft = annotation.draft
+    panel.polarity.setChecked(not annotation.positive)
+    panel.polarity.setText(with_key("● Positive" if annotation.positive else "✕ Negative", keys["polarity"]))
+    with QSignalBlocker(panel.object_id):
+        panel.object_id.setValue(annotation.object_id)
+    choices = 0 if draft is None else len(draft.choices)
+    panel.next_mask.setEnabled(choices > 1)
+    said = "no mask on this plane"
+    if draft is not None:
+        which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
+        said = which if draft.origin == "painted" else f"{which}, predicted IoU {draft.score:.2f}"
+    panel.mask_text.setText(said)
+
+
+def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:
+    curve, plane = annotation.curve, annotation.plane
+    lengths = annotation.view.stack_shape
+    done, total = annotation.walking or (0, 1)
+    panel.propagate.setText(with_key("Propagate" if annotation.walking is None else "Cancel", keys["propagate"]))
+    panel.propagate.setEnabled(bool(lengths))
+    panel.progress.setMaximum(total)
+    panel.progress.setValue(done)
+    panel.progress.setFormat("" if annotation.walking is None else f"{done} of {total} planes")
+    panel.weakest.setEnabled(any(not one.is_anchor for one in curve))
+    panel.commit.setEnabled(bool(annotation.session.drafts))
+    panel.undo.setEnabled(annotation.history.last is not None)
+    panel.redo.setEnabled(annotation.history.next is not None)
+    length, current = (lengths[annotation.axis], plane[annotation.axis]) if lengths else (1, 0)
+    panel.plot.show_curve(curve, planes=length, current=current)

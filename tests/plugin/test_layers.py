@@ -58,7 +58,7 @@ def test_layers_made_for_an_image_lie_where_it_lies(image_at, voxel):
     made = [
         layers.new_points(image, view),
         layers.new_shapes(image, view),
-        layers.new_labels(image, np.zeros(SHAPE, int), name="SAM result"),
+        layers.new_labels(image, view, np.zeros(SHAPE, int), name="SAM result"),
     ]
     for layer in made:
         np.testing.assert_allclose(layer.data_to_world(voxel), image.data_to_world(voxel), atol=1e-9)

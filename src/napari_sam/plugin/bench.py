@@ -77,7 +77,15 @@ class Opener:
         import_torch()
         from napari_sam.segmenter import Segmenter
 
-        return Segmenter(view.array, self.model, cache=self.cache, rgb=view.rgb, labels=surroundings)
+        return Segmenter(
+            view.array,
+            self.model,
+            cache=self.cache,
+            rgb=view.rgb,
+            channel_axis=None if view.channels is None else -1,
+            channels=None if view.channels is None else view.channels.chosen,
+            labels=surroundings,
+        )
 
 
 class Bench:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
 
     from napari_sam.plugin.bench import OpenSegmenter, SegmenterLike
+    from napari_sam.plugin.channels import Channels
     from napari_sam.plugin.drafts import Crop, LabelPlane
     from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.results import Entry
@@ -81,9 +82,10 @@ class Drafting:
         self.open_segmenter = open_segmenter
         self.result = Result(self._on_undone)
         self.session, self.history = Session(), History()
-        self._sessions: dict[tuple[int, ...], tuple[Bench, Session]] = {}
+        self._channels: Channels | None = None
+        self._sessions: dict[tuple[tuple[int, ...], Channels | None], tuple[Bench, Session]] = {}
         self.bench = Bench(view_image(image, viewer.dims.order), open_segmenter)
-        self.axis = max(0, len(self.view.stack_shape) - 1)
+        self.axis = walk.longest_way(self.view.stack_shape)
         self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts, self._keys)
         self.stage.ensure()
         self._drawn = self.stage.copy()
@@ -124,9 +126,15 @@ class Drafting:
     def use_model(self, open_segmenter: OpenSegmenter) -> None:
         """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
         self.open_segmenter = open_segmenter
-        self._sessions = {order: (Bench(one.view, open_segmenter), own) for order, (one, own) in self._sessions.items()}
+        self._sessions = {seen: (Bench(one.view, open_segmenter), own) for seen, (one, own) in self._sessions.items()}
         self.suspend()
         self.bench = Bench(self.view, open_segmenter)
+        self.resume()
+
+    def use_channels(self, channels: Channels | None) -> None:
+        """Let the model see channels of a layer together; None: each is a plane of its own."""
+        self._channels = channels
+        self.suspend()
         self.resume()
 
     def suspend(self) -> None:
@@ -329,14 +337,18 @@ class Drafting:
             self.resume()
 
     def _turn(self) -> None:
-        """Turn to the displayed axes; the session of other axes waits for them to be displayed again."""
-        view = view_image(self.image, self.viewer.dims.order)
-        if view.order != self.view.order:
-            self._sessions[self.view.order] = (self.bench, self.session)
+        """Turn to what is displayed and chosen; the session of other axes or channels waits for them to come back."""
+        view = view_image(self.image, self.viewer.dims.order, self._channels)
+        now, before = (view.order, view.channels), (self.view.order, self.view.channels)
+        if now != before:
+            self._sessions[before] = (self.bench, self.session)
             fresh = (Bench(view, self.open_segmenter), Session())
-            self.bench, self.session = self._sessions.get(view.order, fresh)
-            self.axis = max(0, len(view.stack_shape) - 1)
+            self.bench, self.session = self._sessions.get(now, fresh)
+            self.axis = walk.longest_way(view.stack_shape)
             self.stage.show(self.view, self._draft_labels())
+            if self.result.labels is not None and tuple(self.result.labels.data.shape) != view.shape:
+                self.set_result(None)
+            self._drawn = self.stage.copy()
             self._on_prompts(False)
             self.history.forget()
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from napari.layers import Points, Shapes
 
-from napari_sam.plugin.layers import OBJECT
+from napari_sam.plugin.layers import OBJECT, affine_between, geometry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from napari_sam.plugin.view import Coordinates
+    from napari.layers import Image
+
+    from napari_sam.plugin.view import Coordinates, ImageView
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +88,16 @@ def redraw(layer: Points | Shapes, drawn: Drawn) -> None:
     if not copy_drawn(layer).equals(drawn):
         _remove(layer, range(len(layer.data)))
         put_back(layer, drawn)
+
+
+def place_anew(layer: Points | Shapes, image: Image, view: ImageView) -> None:
+    """Put a layer of ours where the image is seen now; what is drawn stays where it is in the image."""
+    matrix, offset = affine_between(layer, image)
+    drawn = copy_drawn(layer)
+    for name in ("scale", "translate"):
+        setattr(layer, name, geometry(image, view, per_channel=2)[name])
+    back, shift = affine_between(image, layer)
+    redraw(layer, replace(drawn, data=[(one @ matrix.T + offset) @ back.T + shift for one in drawn.data]))
 
 
 def _remove(layer: Points | Shapes, rows: Sequence[int]) -> None:

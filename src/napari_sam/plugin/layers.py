@@ -100,14 +100,34 @@ def plane_in_world(image: Image, view: ImageView, plane: Plane, world: Iterable[
     world = tuple(float(value) for value in world)
     data = np.asarray(image.world_to_data(world), float)
     _, rows_columns = view.to_plane(data[None])
-    moved = image.data_to_world(view.to_data(plane, rows_columns)[0])
+    target = view.to_data(plane, rows_columns)[0]
+    if view.channels is not None:
+        target[view.channels.axis] = data[view.channels.axis]  # go on looking at the same channel
+    moved = image.data_to_world(target)
     return (*world[: len(world) - len(moved)], *(float(value) for value in moved))
 
 
-def geometry(layer: Layer) -> dict[str, Any]:
-    """Arguments that put a new layer where this one is."""
+def geometry(image: Image, view: ImageView, *, per_channel: int = 1) -> dict[str, Any]:
+    """Arguments that put a new layer where an image is; the one position of a channel axis spans all channels.
+
+    Parameters
+    ----------
+    image, view
+        The image.
+    per_channel : int
+        Make that position so many times longer. Points and shapes are seen half a position off at most.
+    """
     names = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-    return {name: getattr(layer, name) for name in names if hasattr(layer, name)}
+    found = {name: getattr(image, name) for name in names if hasattr(image, name)}
+    if view.channels is not None:
+        axis, data = view.channels.axis, image.data[0] if image.multiscale else image.data
+        scale, middle = np.array(image.scale, float), np.zeros(image.ndim)
+        middle[axis] = (data.shape[axis] - 1) / 2
+        scale[axis] *= data.shape[axis] * per_channel
+        shift = np.subtract(image.data_to_world(middle), image.data_to_world(np.zeros(image.ndim)))
+        shift = np.linalg.solve(np.asarray(image.affine.affine_matrix)[:-1, :-1], shift)  # `affine` comes after it
+        found |= {"scale": scale, "translate": np.asarray(image.translate) + shift}
+    return found
 
 
 def new_points(image: Image, view: ImageView) -> Points:
@@ -119,7 +139,7 @@ def new_points(image: Image, view: ImageView) -> Points:
         border_width=0.12,
         features=_no_features(),
         feature_defaults={OBJECT: 1, LABEL: POSITIVE},
-        **geometry(image),
+        **geometry(image, view, per_channel=2),
     )
 
 
@@ -133,19 +153,19 @@ def new_shapes(image: Image, view: ImageView) -> Shapes:
         face_color="transparent",
         features=_no_features(),
         feature_defaults={OBJECT: 1, LABEL: POSITIVE},
-        **geometry(image),
+        **geometry(image, view, per_channel=2),
     )
 
 
-def new_labels(image: Image, data: Any, *, name: str) -> Labels:
+def new_labels(image: Image, view: ImageView, data: Any, *, name: str) -> Labels:
     """Make a Labels layer in the place of an image."""
     colours = CyclicLabelColormap(colors=["transparent", *_OBJECT_COLOURS])
-    return Labels(data, name=name, colormap=colours, **geometry(image))
+    return Labels(data, name=name, colormap=colours, **geometry(image, view))
 
 
 def new_result(image: Image, view: ImageView) -> Labels:
     """Make an empty Labels layer for commits, in the place of an image and of its full resolution."""
-    return new_labels(image, np.zeros(view.shape, LABELS_DTYPE), name="SAM labels")
+    return new_labels(image, view, np.zeros(view.shape, LABELS_DTYPE), name="SAM labels")
 
 
 def aim(layer: Points | Shapes, *, object_id: int, positive: bool) -> None:

@@ -239,6 +239,11 @@ class Panel(QWidget):
             "Take prompts from a Points or Shapes layer of yours, too; it is read only.",
         )
         self.cache = _tip(QComboBox(), "Where encoded planes are kept. They make the next session start at once.")
+        self.channels = _tip(
+            QComboBox(), "Channels inside the image that the model sees together, as red, green and blue."
+        )
+        self.channels_row = QWidget()
+        self.channels_row.setLayout(_side_by_side(QLabel("Channels"), self.channels))
         self.split = _tip(
             QPushButton("Segment all prompts"),
             "Make each prompt of this object an object of its own: N clicks become N objects, decoded together.",
@@ -256,6 +261,7 @@ class Panel(QWidget):
         form.addRow(_side_by_side(self.show_preview, self.contour))
         form.addRow(_side_by_side(self.largest, self.fill_holes, self.overwrite))
         form.addRow(_side_by_side(QLabel("Smooth"), self.smooth, QLabel("Min. size"), self.min_size))
+        form.addRow(self.channels_row)
         form.addRow("Prompts", self.adopted)
         form.addRow("Cache", self.cache)
         form.addRow(_side_by_side(self.split, self.use_labels))
@@ -311,6 +317,7 @@ def _tip(widget: Any, text: str) -> Any:
 
 def _side_by_side(*widgets: QWidget) -> QLayout:
     row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
     row.setSpacing(4)
     for widget in widgets:
         row.addWidget(widget, 0 if isinstance(widget, QLabel) else 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Labels, Points, Shapes
 from qtpy.QtCore import QSignalBlocker
 
+from napari_sam.plugin.channels import channel_choices
 from napari_sam.plugin.panel import with_key
 from napari_sam.plugin.status import describe
 
@@ -48,16 +49,29 @@ def show_layers(panel: Panel, layers: Sequence[Layer], annotation: Annotation | 
 def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
     """Offer the axes to propagate along, and all planes of the one that is chosen."""
     lengths = () if annotation is None else annotation.view.stack_shape
+    ways = [axis for axis, length in enumerate(lengths) if length > 1]
     with QSignalBlocker(panel.axis):
         panel.axis.clear()
-        for axis in range(len(lengths)):
+        for axis in ways:
             panel.axis.addItem(f"axis {axis}", axis)
-        panel.axis.setCurrentIndex(0 if annotation is None else annotation.axis)
-    panel.axis.setVisible(len(lengths) > 1)
+        panel.axis.setCurrentIndex(panel.axis.findData(0 if annotation is None else annotation.axis))
+    panel.axis.setVisible(len(ways) > 1)
     last = lengths[annotation.axis] - 1 if annotation is not None and lengths else 0
     for spin, value in ((panel.first, 0), (panel.last, last)):
         spin.setRange(0, last)
         spin.setValue(value)
+
+
+def show_channels(panel: Panel, annotation: Annotation | None) -> None:
+    """Offer the channels inside an image, if there are any."""
+    choices = [] if annotation is None else channel_choices(annotation.image, annotation.view.order[-2:])
+    panel.channels.clear()
+    panel.channels.addItem("each on its own, as shown", None)
+    for choice in choices:
+        panel.channels.addItem(str(choice), choice)
+    chosen = None if annotation is None else annotation.view.channels
+    panel.channels.setCurrentIndex(choices.index(chosen) + 1 if chosen in choices else 0)
+    panel.channels_row.setVisible(bool(choices))
 
 
 def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:

@@ -79,10 +79,13 @@ class Stage:
         self.adopted: tuple[Points | Shapes, ...] = ()
 
     def show(self, view: ImageView, drafts: DraftLabels) -> None:
-        """Turn to other axes of the same image."""
+        """Turn to other axes or channels of the same image."""
+        is_placed_anew = view.channels != self._view.channels
         self._view, self._drafts = view, drafts
         if self.preview is not None:
             self.preview.data = drafts
+        if is_placed_anew:
+            self._place_anew()
 
     def adopt(self, adopted: Iterable[Points | Shapes]) -> None:
         """Take prompts from layers of the user, too; they are read and never changed."""
@@ -106,7 +109,7 @@ class Stage:
     def ensure(self) -> None:
         """See to it that the layers are there, the points on top and ready for a click."""
         if self.preview is None:
-            self.preview = self._add(layers.new_labels(self._image, self._drafts, name="SAM preview"))
+            self.preview = self._add(layers.new_labels(self._image, self._view, self._drafts, name="SAM preview"))
             self.preview.mouse_drag_callbacks.append(self._on_drag)
             self.draw_drafts(as_contour=self._as_contour)
         if self.shapes is None:
@@ -233,6 +236,14 @@ class Stage:
     def _named(self) -> dict[str, Points | Shapes]:
         named = {"points": self.points, "shapes": self.shapes}
         return {name: layer for name, layer in named.items() if layer is not None}
+
+    def _place_anew(self) -> None:
+        with self.held():
+            for layer in self._own:
+                drawn.place_anew(layer, self._image, self._view)
+        if self.preview is not None:
+            place = layers.geometry(self._image, self._view)
+            self.preview.scale, self.preview.translate = place["scale"], place["translate"]
 
     def _add(self, layer: Any) -> Any:
         for key, action in self._keys.items():

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam.plugin.channels import Channelled
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.layers import Image
 
+    from napari_sam.plugin.channels import Channels
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Plane
 
@@ -38,6 +41,8 @@ class ImageView:
         Whether the last axis of `array` holds colours.
     level : int
         Of the pyramid; 0 is full resolution.
+    channels : Channels or None
+        What the last axis of `array` holds; their own axis has the length 1 in `array` and `shape`.
     """
 
     array: Any
@@ -45,6 +50,7 @@ class ImageView:
     order: tuple[int, ...]
     rgb: bool = False
     level: int = 0
+    channels: Channels | None = None
 
     @property
     def stack_shape(self) -> tuple[int, ...]:
@@ -70,6 +76,9 @@ class ImageView:
 
     def to_plane(self, coordinates: Coordinates) -> tuple[list[Plane], Coordinates]:
         """Split data coordinates ``(N, ndim)`` into N planes (the nearest) and ``(N, 2)`` rows and columns."""
+        if self.channels is not None:
+            coordinates = coordinates.copy()
+            coordinates[:, self.channels.axis] = 0
         leading = np.round(coordinates[:, self.order[:-2]]).astype(int)
         return [tuple(plane) for plane in leading.tolist()], coordinates[:, self.order[-2:]]
 
@@ -112,7 +121,7 @@ class ImageView:
         return mask if mask.shape == self.plane_shape else resample(mask, self.plane_shape)
 
 
-def view_image(layer: Image, dims_order: Sequence[int]) -> ImageView:
+def view_image(layer: Image, dims_order: Sequence[int], channels: Channels | None = None) -> ImageView:
     """View an image layer as planes of the axes that are displayed.
 
     Parameters
@@ -121,17 +130,27 @@ def view_image(layer: Image, dims_order: Sequence[int]) -> ImageView:
         Of any number of axes, RGB or not, multiscale or not; not read.
     dims_order : sequence of int
         ``viewer.dims.order``: the last two are displayed.
+    channels : Channels, optional
+        What is seen together. None: each channel is a plane.
 
     Raises
     ------
     ValueError
-        If the layer has no plane, or the viewer's last two axes are not both axes of the layer.
+        If the layer has no plane, or the viewer's last two axes are not both axes of the layer, or one of them holds
+        the channels.
     """
     levels = tuple(layer.data) if layer.multiscale else (layer.data,)
     order = _stack_order(dims_order, layer.ndim)
     level = _finest_that_fits([tuple(data.shape) for data in levels], order)
     array = _turn(levels[level], (*order, layer.ndim) if layer.rgb else order)
-    return ImageView(array, tuple(int(n) for n in levels[0].shape[: layer.ndim]), order, bool(layer.rgb), level)
+    shape = [int(n) for n in levels[0].shape[: layer.ndim]]
+    if channels is not None:
+        if channels.axis in order[-2:]:
+            msg = f"axis {channels.axis} holds channels and cannot be displayed; roll the axes back or use no channels"
+            raise ValueError(msg)
+        array = Channelled(array, order.index(channels.axis))
+        shape[channels.axis] = 1
+    return ImageView(array, tuple(shape), order, bool(layer.rgb), level, channels)
 
 
 def resample(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:

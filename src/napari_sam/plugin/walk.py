@@ -135,6 +135,11 @@ def weakest(curve: Collection[PlaneScore]) -> int | None:
     return min(open_to_doubt, key=lambda one: one.score).position if open_to_doubt else None
 
 
+def longest_way(stack_shape: tuple[int, ...]) -> int:
+    """Choose the axis to walk along at first: the last one that has more than one plane."""
+    return max((axis for axis, length in enumerate(stack_shape) if length > 1), default=0)
+
+
 def outward(plane: Plane, shape: tuple[int, ...], *, axis: int) -> list[Plane]:
     """All planes along an axis through one, the nearest first: the order in which a user will want them."""
     if not shape:

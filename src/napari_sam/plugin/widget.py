@@ -21,7 +21,7 @@ from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import cache_at, cache_places
 from napari_sam.plugin.settings import follow_settings, read_settings
-from napari_sam.plugin.showing import show_annotation, show_layers, show_ranges
+from napari_sam.plugin.showing import show_annotation, show_channels, show_layers, show_ranges
 from napari_sam.plugin.threads import Threads
 from napari_sam.plugin.work import Desk, Job
 
@@ -97,6 +97,7 @@ class SamStacks(QWidget):
             self.annotation.use("point")
         self._list_layers()
         show_ranges(self.panel, self.annotation)
+        show_channels(self.panel, self.annotation)
         self._on_change()
 
     def _begin(self, image: Image) -> Annotation | None:
@@ -182,6 +183,7 @@ class SamStacks(QWidget):
         panel.undo.clicked.connect(lambda: self._do(Annotation.undo))
         panel.redo.clicked.connect(lambda: self._do(Annotation.redo))
         panel.discard.clicked.connect(lambda: self._do(Annotation.discard))
+        panel.channels.activated.connect(lambda: self._do(self._use_channels))
         panel.split.clicked.connect(lambda: self._do(Annotation.split))
         panel.use_labels.clicked.connect(lambda: self._do(Annotation.take_labels))
         panel.reopen.clicked.connect(lambda: self._do(lambda a: a.reopen(a.object_id)))
@@ -247,6 +249,11 @@ class SamStacks(QWidget):
             min_size=panel.min_size.value(),
         )
         annotation.stage.draw_drafts(as_contour=panel.contour.isChecked())
+
+    def _use_channels(self, annotation: Annotation) -> None:
+        annotation.use_channels(self.panel.channels.currentData())
+        self._list_layers()
+        show_ranges(self.panel, annotation)
 
     def _toggle_polarity(self) -> None:
         self._do(lambda annotation: annotation.aim(positive=not annotation.positive))

@@ -1,0 +1,73 @@
+"""Channels inside an image layer: which of them the model sees, while the rest of the plugin sees planes. No Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+_MOST = 6  # a longer axis holds planes or times
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The channels that the model sees as one colour image.
+
+    For everything but the model their axis has the length 1: prompts and labels are of all channels.
+
+    Attributes
+    ----------
+    axis : int
+        Of the layer's data.
+    chosen : tuple of int
+        One to three positions along it: red, green and blue for the model.
+    """
+
+    axis: int
+    chosen: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"axis {self.axis}: {' + '.join(map(str, self.chosen))}"
+
+
+def channel_choices(image: Image, displayed: Iterable[int]) -> list[Channels]:
+    """List what can be chosen: one to three channels of every short axis that is not displayed."""
+    shape = (image.data[0] if image.multiscale else image.data).shape[: image.ndim]
+    axes = [axis for axis in range(image.ndim) if axis not in set(displayed) and 2 <= shape[axis] <= _MOST]
+    return [
+        Channels(axis, chosen)
+        for axis in axes
+        for count in (min(3, shape[axis]), 1, 2)
+        for chosen in combinations(range(shape[axis]), count)
+        if count != 2 or shape[axis] > 2
+    ]
+
+
+class Channelled:
+    """An array-like whose channel axis has the length 1, with the channels as another axis at the end."""
+
+    def __init__(self, array: Any, axis: int) -> None:
+        self._array, self._axis = array, axis
+        self.shape = (*array.shape[:axis], 1, *array.shape[axis + 1 :], array.shape[axis])
+        self.dtype = array.dtype
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        keys = key if isinstance(key, tuple) else (key,)
+        keys = (*keys, *[slice(None)] * (self.ndim - len(keys)))
+        own, picked = list(keys[:-1]), keys[-1]
+        kept = own[self._axis]
+        own[self._axis] = picked
+        pixels = np.asarray(self._array[tuple(own)])
+        position = sum(isinstance(one, slice) for one in own[: self._axis])
+        if isinstance(picked, slice):
+            pixels = np.moveaxis(pixels, position, -1)
+        return np.expand_dims(pixels, position) if isinstance(kept, slice) else pixels

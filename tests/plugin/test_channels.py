@@ -1,0 +1,86 @@
+"""Channels inside a layer are seen together; prompts and labels are of all of them."""
+
+import numpy as np
+import pytest
+from napari.layers import Image
+from tests.plugin.fakes import Studio, disc
+
+from napari_sam.plugin.channels import Channels, channel_choices
+from napari_sam.plugin.view import view_image
+from napari_sam.stack import open_stack
+
+SHAPE = (5, 3, 40, 50)  # planes, channels, rows, columns: as ImageJ writes them
+DATA = np.random.default_rng(0).integers(0, 255, SHAPE, np.uint8)
+TWO = Channels(1, (2, 0))
+
+
+@pytest.fixture
+def studio():
+    studio = Studio(DATA, scale=(4, 1, 2, 2))
+    studio.annotation.use_channels(TWO)
+    studio.work()
+    return studio
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 2, 0, 3)])
+def test_the_model_sees_the_chosen_channels_of_a_plane(order):
+    view = view_image(Image(DATA), order, TWO)
+    stack = open_stack(view.array, channel_axis=-1, channels=TWO.chosen)
+    assert stack.spatial_shape == view.spatial_shape
+    index = tuple(0 if axis == 1 else 2 for axis in view.order[:-2])
+    plane = np.moveaxis(DATA, [1, view.order[0] if view.order[1] == 1 else view.order[1]], [0, 1])[:, 2]
+    np.testing.assert_array_equal(stack.read(index), np.moveaxis(plane, 0, -1)[..., [2, 0]])
+
+
+def test_short_axes_that_are_not_displayed_can_hold_channels():
+    choices = channel_choices(Image(DATA), (2, 3))
+    assert {choice.axis for choice in choices} == {0, 1}
+    assert next(choice.chosen for choice in choices if choice.axis == 1) == (0, 1, 2)
+    assert channel_choices(Image(np.zeros((40, 50))), (0, 1)) == []
+
+
+def test_a_displayed_axis_cannot_hold_channels():
+    with pytest.raises(ValueError, match="axis 1 holds channels and cannot be displayed"):
+        view_image(Image(DATA), (0, 2, 1, 3), TWO)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_a_click_on_any_channel_is_a_click_on_all(studio, channel):
+    world = studio.image.data_to_world((2, channel, 20, 25))
+    studio.viewer.dims.point = world
+    studio.click(*studio.points.world_to_data(world))
+    prompt, _ = studio.segmenter.asked[-1]
+    assert prompt.plane == (2, 0)
+    np.testing.assert_allclose(prompt.points, [(20, 25)])
+    assert studio.annotation.plane == (2, 0)
+
+
+def test_labels_have_one_position_that_spans_all_channels(studio):
+    studio.click(*studio.points.world_to_data(studio.image.data_to_world((2, 1, 20, 25))))
+    studio.annotation.propagate()
+    studio.work()
+    studio.annotation.commit()
+    labels = studio.labels
+    assert labels.data.shape == (5, 1, 40, 50)
+    np.testing.assert_array_equal(labels.data[3, 0], disc((20, 25), SHAPE[2:]))
+    for channel in range(3):
+        world = studio.image.data_to_world((3, channel, 20, 25))
+        assert labels.get_value(world, world=True) == 1
+
+
+def test_going_to_a_plane_keeps_the_channel_that_is_shown(studio):
+    studio.viewer.dims.point = studio.image.data_to_world((2, 2, 0, 0))
+    studio.annotation.go_to(4)
+    np.testing.assert_allclose(studio.image.world_to_data(studio.viewer.dims.point)[:2], (4, 2))
+
+
+def test_choosing_channels_and_back_keeps_prompts_and_drafts(studio):
+    world = studio.image.data_to_world((2, 1, 20, 25))
+    studio.click(*studio.points.world_to_data(world))
+    drafts = studio.annotation.session.drafts
+    studio.annotation.use_channels(None)
+    studio.work()
+    np.testing.assert_allclose(studio.points.data_to_world(studio.points.data[0]), world)
+    studio.annotation.use_channels(TWO)
+    studio.work()
+    assert studio.annotation.session.drafts == drafts

@@ -311,6 +311,7 @@ def test_control_z_on_our_layers_takes_the_last_click_back(studio, qtbot):
     _click(widget, qtbot)
     for layer in widget.annotation.stage.own_layers:
         assert {"Ctrl+Z", "Ctrl+Shift+Z"} <= {str(key) for key in layer.keymap}
+        assert all(act.__name__ for act in layer.keymap.values())  # napari asks for it at every key press
     points = widget.annotation.stage.points
     next(act for key, act in points.keymap.items() if str(key) == "Ctrl+Z")(points)
     assert len(points.data) == 0

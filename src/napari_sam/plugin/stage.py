@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_sam.plugin import drawn, layers
@@ -247,7 +246,7 @@ class Stage:
 
     def _add(self, layer: Any) -> Any:
         for key, action in self._keys.items():
-            layer.bind_key(key, partial(_do, action))
+            layer.bind_key(key, _bound(action))
         self._viewer.add_layer(layer)
         return layer
 
@@ -275,6 +274,11 @@ class Stage:
             self._on_prompts(False)
 
 
-def _do(action: Callable[[], None], layer: Layer) -> None:
-    del layer
-    action()
+def _bound(action: Callable[[], None]) -> Callable[[Layer], None]:
+    """Make what napari binds to a key: a function with a name, that is given the layer."""
+
+    def act(layer: Layer) -> None:
+        del layer
+        action()
+
+    return act

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from napari_sam.model.layers import MLP, LayerNorm2d, MLPBlock, ResidualBlock, batch_matmul
+from napari_sam.model.layers import MLP, Conv1x1, LayerNorm2d, Linear, MLPBlock, ResidualBlock, batch_matmul
 
 
 def test_layer_norm_2d_normalises_the_channels_of_every_pixel(rng: torch.Generator) -> None:
@@ -26,6 +26,22 @@ def test_a_new_residual_block_is_the_identity(rng: torch.Generator) -> None:
     assert_close(ResidualBlock(4, dilation=2)(x), x, atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("rows", [3, 700], ids=["few", "many"])
+def test_a_linear_layer_is_a_matrix_product_for_few_and_for_many_rows(rows: int, rng: torch.Generator) -> None:
+    layer = Linear(48, 5)
+    x = torch.randn(2, rows, 48, generator=rng)
+    out = layer(x)
+    assert out.is_contiguous()
+    assert_close(out, x @ layer.weight.T + layer.bias, atol=1e-5, rtol=1e-5)
+
+
+def test_a_convolution_of_one_pixel_is_a_matrix_product_per_pixel(rng: torch.Generator) -> None:
+    layer = Conv1x1(4, 3)
+    x = torch.randn(2, 4, 6, 5, generator=rng)
+    expected = torch.einsum("oc,bchw->bohw", layer.weight[:, :, 0, 0], x) + layer.bias[:, None, None]
+    assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_the_last_layer_of_a_head_is_linear(rng: torch.Generator) -> None:
     head = MLP(4, 8, 3, depth=1)
     x = torch.randn(2, 4, generator=rng)
@@ -36,8 +52,8 @@ def test_layers_run_on_meta() -> None:
     with torch.device("meta"):
         grid, tokens = torch.empty(2, 4, 6, 5), torch.empty(2, 7, 4)
         shapes = [layer(x).shape for layer, x in ((LayerNorm2d(4), grid), (ResidualBlock(4), grid))]
-        shapes += [layer(tokens).shape for layer in (MLPBlock(4, 8), MLP(4, 8, 3, depth=3))]
-    assert shapes == [(2, 4, 6, 5), (2, 4, 6, 5), (2, 7, 4), (2, 7, 3)]
+        shapes += [layer(tokens).shape for layer in (MLPBlock(4, 8), MLP(4, 8, 3, depth=3), Linear(4, 3))]
+    assert shapes == [(2, 4, 6, 5), (2, 4, 6, 5), (2, 7, 4), (2, 7, 3), (2, 7, 3)]
 
 
 @pytest.mark.parametrize(("left", "right"), [(1, 1), (3, 3), (1, 3), (3, 1)])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.layers import LayerNorm2d, MLPBlock
+from napari_sam.model.layers import LayerNorm2d, Linear, MLPBlock
 
 if TYPE_CHECKING:
     from napari_sam.model.config import ViTConfig
@@ -131,8 +131,8 @@ class Attention(nn.Module):
     def __init__(self, dim: int, num_heads: int, side: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, dim // num_heads))
 

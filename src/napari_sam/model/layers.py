@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_MANY_ROWS = 512  # fewer are better left to MKL: the weights are reordered in each call
+
 
 class LayerNorm2d(nn.Module):
     """Layer normalisation over the channels of ``(B, C, H, W)``; free of copies on channels-last tensors."""
@@ -26,13 +28,40 @@ class LayerNorm2d(nn.Module):
         return x.permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
+class Conv1x1(nn.Conv2d):
+    """Convolution with a kernel of one pixel.
+
+    Its dilation means nothing, but makes PyTorch leave the convolution to oneDNN on a single thread too; its own was
+    half as fast (Zen 5, torch 2.13).
+    """
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, 1, dilation=2)
+
+
+class Linear(nn.Linear):
+    """Linear layer for many rows.
+
+    On a CPU in fp32 it is a 1x1 convolution: oneDNN does that at 180-220 GFLOP/s on one thread of a Zen 5, where MKL
+    does the matrix product at 95.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., in_features)`` to ``(..., out_features)``."""
+        if x.device.type != "cpu" or x.dtype != torch.float32 or x.numel() < _MANY_ROWS * self.in_features:
+            return super().forward(x)
+        rows = x.reshape(1, 1, -1, self.in_features).permute(0, 3, 1, 2)  # (1, in_features, 1, rows)
+        out = F.conv2d(rows, self.weight[..., None, None], self.bias, dilation=2)  # (1, out_features, 1, rows)
+        return out.permute(0, 2, 3, 1).reshape(*x.shape[:-1], self.out_features)
+
+
 class MLPBlock(nn.Module):
     """Two linear layers around an activation: the feed-forward part of a transformer block."""
 
     def __init__(self, dim: int, mlp_dim: int, activation: type[nn.Module] = nn.GELU) -> None:
         super().__init__()
-        self.lin1 = nn.Linear(dim, mlp_dim)
-        self.lin2 = nn.Linear(mlp_dim, dim)
+        self.lin1 = Linear(dim, mlp_dim)
+        self.lin2 = Linear(mlp_dim, dim)
         self.act = activation()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -68,7 +97,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, C, H, W)`` to the same shape."""
-        return x + cast("Tensor", self.conv2(F.relu(self.conv1(self.norm(x)), inplace=True)))
+        change = cast("Tensor", self.conv2(F.relu(self.conv1(self.norm(x)), inplace=True)))
+        return change.add_(x)
 
 
 def batch_matmul(a: Tensor, b: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.layers import LayerNorm2d, ResidualBlock
+from napari_sam.model.layers import Conv1x1, LayerNorm2d, ResidualBlock
 
 if TYPE_CHECKING:
     from napari_sam.model.config import NanoEncoderConfig
@@ -44,8 +44,8 @@ class NanoEncoder(nn.Module):
         self.blocks16 = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks[0])))
         self.blocks8 = nn.Sequential(*(ResidualBlock(width, dilation=1 + i % 2) for i in range(config.blocks[1])))
         self.norm = LayerNorm2d(width)
-        self.skip4 = nn.Sequential(nn.Conv2d(24, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, at4, 1))
-        self.skip2 = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, at2, 1))
+        self.skip4 = nn.Sequential(nn.Conv2d(24, 32, 3, padding=1), nn.ReLU(), Conv1x1(32, at4))
+        self.skip2 = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), Conv1x1(16, at2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the image embedding; ``split_embedding`` takes it apart again."""
@@ -96,9 +96,9 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels: int, out: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         hidden = channels * expansion
-        self.expand = nn.Conv2d(channels, hidden, 1) if expansion != 1 else None
+        self.expand = Conv1x1(channels, hidden) if expansion != 1 else None
         self.depthwise = nn.Conv2d(hidden, hidden, kernel, stride=stride, padding=kernel // 2, groups=hidden)
-        self.project = nn.Conv2d(hidden, out, 1)
+        self.project = Conv1x1(hidden, out)
         self.residual = stride == 1 and channels == out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class InvertedResidual(nn.Module):
 
 
 def _level(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(LayerNorm2d(channels), nn.Conv2d(channels, width, 1))
+    return nn.Sequential(LayerNorm2d(channels), Conv1x1(channels, width))
 
 
 def _double(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self, cast
 import torch
 from torch import Tensor, nn
 
-from napari_sam.model.layers import LayerNorm2d
+from napari_sam.model.layers import Conv1x1, LayerNorm2d
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ class PromptEncoder(nn.Module):
             nn.Conv2d(mask_in_chans // 4, mask_in_chans, 2, stride=2),
             LayerNorm2d(mask_in_chans),
             nn.GELU(),
-            nn.Conv2d(mask_in_chans, embed_dim, 1),
+            Conv1x1(mask_in_chans, embed_dim),
         )
         self.no_mask_embed = nn.Embedding(1, embed_dim)
 

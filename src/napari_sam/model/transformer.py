@@ -7,7 +7,7 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.layers import MLPBlock, batch_matmul
+from napari_sam.model.layers import Linear, MLPBlock, batch_matmul
 
 
 class TwoWayTransformer(nn.Module):
@@ -79,8 +79,8 @@ class TwoWayAttentionBlock(nn.Module):
         placed_keys = keys + key_pe
         queries = self.norm2(queries + self.cross_attn_token_to_image(queries + query_pe, placed_keys, keys))
         queries = self.norm3(queries + self.mlp(queries))
-        keys = self.norm4(keys + self.cross_attn_image_to_token(placed_keys, queries + query_pe, queries))
-        return queries, keys
+        attended = self.cross_attn_image_to_token(placed_keys, queries + query_pe, queries)  # (P, H*W, C)
+        return queries, self.norm4(attended.add_(keys))
 
 
 class Attention(nn.Module):
@@ -91,10 +91,10 @@ class Attention(nn.Module):
         inner = embedding_dim // downsample_rate
         self.num_heads = num_heads
         self.scale = (inner / num_heads) ** -0.5
-        self.q_proj = nn.Linear(embedding_dim, inner)
-        self.k_proj = nn.Linear(embedding_dim, inner)
-        self.v_proj = nn.Linear(embedding_dim, inner)
-        self.out_proj = nn.Linear(inner, embedding_dim)
+        self.q_proj = Linear(embedding_dim, inner)
+        self.k_proj = Linear(embedding_dim, inner)
+        self.v_proj = Linear(embedding_dim, inner)
+        self.out_proj = Linear(inner, embedding_dim)
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``q (1 or P, Nq, C)`` to ``k, v (1 or P, Nk, C)``; returns ``(P, Nq, C)``."""

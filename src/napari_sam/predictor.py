@@ -138,10 +138,9 @@ def _decode(
 
 def _best_first(sam: Sam, low_res_logits: Tensor, ious: Tensor, frame: Frame) -> MaskPrediction:
     """Order the masks of one prompt, and upscale them one by one: fresh memory would take most of the time."""
-    order = torch.argsort(ious, descending=True, stable=True)
-    low_res_logits = low_res_logits[order]  # (M, ., .)
-    masks = torch.cat([_to_plane(sam, logits[None], frame) > 0 for logits in low_res_logits])  # (M, h, w)
-    return MaskPrediction(masks.numpy(), ious[order].cpu().numpy(), low_res_logits.cpu().numpy())
+    order = torch.argsort(ious, descending=True, stable=True).tolist()
+    masks = torch.cat([_to_plane(sam, low_res_logits[i : i + 1], frame) > 0 for i in order])  # (M, h, w)
+    return MaskPrediction(masks.numpy(), ious.cpu().numpy()[order], low_res_logits.cpu().numpy()[order])
 
 
 def _to_plane(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:

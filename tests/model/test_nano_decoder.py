@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from napari_sam.model import mask_decoder
 from napari_sam.model.config import CONFIGS
 from napari_sam.model.sam import Sam, build_sam
 
@@ -56,6 +57,17 @@ def test_an_object_is_decoded_alike_alone_and_among_others(
     second = {name: tensor[1:2] for name, tensor in nano_prompts.items()}
     alone, _ = nano.decode(embedding, **second, multimask_output=True)
     assert_close(alone[0], together[1], atol=1e-3, rtol=1e-4)
+
+
+def test_upscaling_in_bands_changes_nothing(nano: Sam, embedding: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = torch.tensor([[20.0, 20.0, 90.0, 200.0], [100.0, 30.0, 300.0, 60.0]])
+    logits, ious = nano.decode(embedding, boxes=boxes, multimask_output=True)
+    row = 16 * 4 * 4 * SIZE[1] * 4  # bytes of the upscaled features of one row of cells
+    for rows in (1, 5, 2 * SIZE[0]):
+        monkeypatch.setattr(mask_decoder, "_FEATURE_BYTES_CPU", rows * row)
+        banded, banded_ious = nano.decode(embedding, boxes=boxes, multimask_output=True)
+        assert_close(banded, logits, atol=1e-4, rtol=1e-4)
+        assert_close(banded_ious, ious, atol=1e-4, rtol=1e-4)
 
 
 def test_prompts_in_float32_fit_weights_in_bfloat16(

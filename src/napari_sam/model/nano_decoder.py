@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.layers import MLP, LayerNorm2d, ResidualBlock
+from napari_sam.model.layers import MLP, Conv1x1, LayerNorm2d, ResidualBlock
 from napari_sam.model.mask_decoder import MaskDecoder
 from napari_sam.model.nano_encoder import split_embedding
 from napari_sam.model.prompt_encoder import PromptEncoder
@@ -100,6 +100,8 @@ class NanoPromptEncoder(PromptEncoder):
 class NanoMaskDecoder(MaskDecoder):
     """Mask decoder that mixes neighbouring pixels per object and uses the encoder's skips."""
 
+    halo = 2  # one pixel of ``mix2``, then two of ``mix4``'s, which are twice as large
+
     def __init__(self, config: DecoderConfig, encoder: NanoEncoderConfig) -> None:
         super().__init__(config.dim, num_heads=config.num_heads, mlp_dim=config.mlp_dim, iou_hidden=config.iou_hidden)
         self.encoder_config = encoder
@@ -108,21 +110,12 @@ class NanoMaskDecoder(MaskDecoder):
             config.dim + 2 * self.num_mask_tokens, config.iou_hidden, self.num_mask_tokens, depth=3
         )
 
-    def forward(
-        self,
-        image_embedding: Tensor,
-        image_pe: Tensor,
-        sparse_prompt_embeddings: Tensor,
-        dense_prompt_embeddings: Tensor,
-        *,
-        masks: slice = slice(None),
-    ) -> tuple[Tensor, Tensor]:
-        """See `MaskDecoder.forward`; all four masks are decoded, since the IoU head looks at all."""
-        logits, ious = super().forward(image_embedding, image_pe, sparse_prompt_embeddings, dense_prompt_embeddings)
-        return logits[:, masks], ious[:, masks]
-
     def _image_features(self, image_embedding: Tensor) -> Tensor:
-        return image_embedding[:, : self.encoder_config.width]
+        fused, _, _ = split_embedding(image_embedding, self.encoder_config)
+        return fused
+
+    def _mix(self, mixed: Tensor) -> Tensor:
+        return cast("NanoUpscaling", self.output_upscaling).mix(mixed)
 
     def _upscale(self, mixed: Tensor, image_embedding: Tensor) -> Tensor:
         _, skip4, skip2 = split_embedding(image_embedding, self.encoder_config)
@@ -138,22 +131,25 @@ class NanoUpscaling(nn.Module):
 
     def __init__(self, dim: int, mixing: int, skips: tuple[int, int]) -> None:
         super().__init__()
-        self.narrow = nn.Conv2d(dim, mixing, 1)
+        self.narrow = Conv1x1(dim, mixing)
         self.mix8 = nn.Sequential(*(ResidualBlock(mixing, dilation) for dilation in (1, 2, 4)))
         self.up4 = nn.ConvTranspose2d(mixing, dim // 4, 2, stride=2)
-        self.skip4 = nn.Conv2d(skips[0], dim // 4, 1)
+        self.skip4 = Conv1x1(skips[0], dim // 4)
         self.mix4 = ResidualBlock(dim // 4)
         self.up2 = nn.ConvTranspose2d(dim // 4, dim // 8, 2, stride=2)
-        self.skip2 = nn.Conv2d(skips[1], dim // 8, 1)
+        self.skip2 = Conv1x1(skips[1], dim // 8)
         self.norm2 = LayerNorm2d(dim // 8)
         self.mix2 = nn.Conv2d(dim // 8, dim // 8, 3, padding=1)
 
-    def forward(self, mixed: Tensor, skip4: Tensor, skip2: Tensor) -> Tensor:
-        """Map ``(P, dim, H, W)`` and the skips of one image to ``(P, dim/8, 4H, 4W)``."""
-        x = self.mix8(self.narrow(mixed))
-        x = self.mix4(self.up4(x) + self.skip4(skip4))
-        x = F.relu(self.norm2(self.up2(x) + self.skip2(skip2)), inplace=True)
-        return F.relu(x + cast("Tensor", self.mix2(x)), inplace=True)
+    def mix(self, x: Tensor) -> Tensor:
+        """Map ``(P, dim, H, W)`` to ``(P, mixing, H, W)``; a cell depends on those up to 14 away."""
+        return cast("Tensor", self.mix8(self.narrow(x)))
+
+    def forward(self, x: Tensor, skip4: Tensor, skip2: Tensor) -> Tensor:
+        """Map mixed cells ``(P, mixing, H, W)`` and the skips of one image to ``(P, dim/8, 4H, 4W)``."""
+        x = self.mix4(self.up4(x).add_(self.skip4(skip4)))
+        x = F.relu(self.norm2(self.up2(x).add_(self.skip2(skip2))), inplace=True)
+        return F.relu(cast("Tensor", self.mix2(x)).add_(x), inplace=True)
 
 
 def _sureness(logits: Tensor) -> Tensor:

@@ -107,14 +107,14 @@ class Sam(nn.Module):
         tuple of Tensor
             ``low_res_logits (P, M, h, w)`` and ``iou_predictions (P, M)``; M is 3 or 1.
         """
-        return self._decode(
+        logits, ious = self.decode_every_mask(
             image_embedding,
-            masks=slice(1, None) if multimask_output else slice(0, 1),
             point_coords=point_coords,
             point_labels=point_labels,
             boxes=boxes,
             mask_input=mask_input,
         )
+        return (logits[:, 1:], ious[:, 1:]) if multimask_output else (logits[:, :1], ious[:, :1])
 
     def decode_every_mask(
         self,
@@ -126,23 +126,18 @@ class Sam(nn.Module):
         mask_input: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode as `decode` does, but return all four masks, the single one first: what training needs."""
-        return self._decode(
-            image_embedding,
-            masks=slice(None),
+        image_embedding = image_embedding.contiguous(memory_format=torch.channels_last)
+        sparse, dense = self.prompt_encoder(
             point_coords=point_coords,
             point_labels=point_labels,
             boxes=boxes,
             mask_input=mask_input,
+            image_embedding=image_embedding,
         )
-
-    def _decode(self, image_embedding: Tensor, *, masks: slice, **prompts: Tensor | None) -> tuple[Tensor, Tensor]:
-        sparse, dense = self.prompt_encoder(**prompts, image_embedding=image_embedding)
         height, width = image_embedding.shape[-2:]
         image_pe = self.prompt_encoder.dense_pe((height, width), self.config.grid.stride).to(image_embedding.dtype)
-        return cast(
-            "tuple[Tensor, Tensor]",
-            self.mask_decoder(image_embedding, image_pe, sparse.to(image_embedding.dtype), dense, masks=masks),
-        )
+        sparse = sparse.to(image_embedding.dtype)
+        return cast("tuple[Tensor, Tensor]", self.mask_decoder(image_embedding, image_pe, sparse, dense))
 
     def postprocess(self, low_res_logits: Tensor, *, input_size: Size, original_size: Size) -> Tensor:
         """Upscale ``(P, M, ., .)`` low-res logits to ``(P, M, *original_size)``, cropping the padding.

@@ -3,27 +3,29 @@
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from cyclopts import App, Parameter
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import DownloadColumn, Progress, track
+from rich.progress import track
 from rich.table import Table
 
 import napari_sam
 from napari_sam.cli_cache import cache as cache_commands
+from napari_sam.cli_models import fetch_weights, models
 from napari_sam.cli_train import pretrain, train
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
     from napari_sam.image_files import ImageFile
+    from napari_sam.model.sam import Sam
     from napari_sam.propagation import PlaneMask
     from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
@@ -36,7 +38,6 @@ app = App(
     version=lambda: version("napari-sam-stacks"),
     default_parameter=Parameter(negative=""),
 )
-models = App(name="models", help="List the models; `models fetch NAME` downloads one.")
 app.command(models)
 app.command(cache_commands)
 app.command(train)
@@ -63,10 +64,13 @@ class Options:
         A name that `sam-stacks models` lists, or a .safetensors or .pth file.
     device
         Such as cpu or cuda; by default a GPU if there is one.
+    precision
+        In which planes are encoded; a cache keeps what was encoded in each apart.
     """
 
     model: str = "nano"
     device: str | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
 
 
 DEFAULTS = Options()
@@ -125,22 +129,41 @@ def demo(
 
 
 @app.command
-def embed(image: Path, *, cache: Path, channel: int | None = None, options: Options = DEFAULTS) -> None:
-    """Encode every plane of an image into a cache folder, going on where an earlier run was stopped.
+def embed(
+    image: str,
+    *,
+    cache: str,
+    channel: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    options: Options = DEFAULTS,
+) -> None:
+    """Encode every plane of an image into a cache, going on where an earlier run was stopped.
 
     Parameters
     ----------
     image
-        TIFF, zarr, OME-Zarr, PNG or JPEG.
+        TIFF, zarr, OME-Zarr, PNG or JPEG; or the URL of a zarr.
     cache
-        The folder; one serves any number of images and models.
+        A folder, or a URL such as s3://bucket/cache; one serves any number of images and models.
     channel
         Look only at this channel, counted from 0.
+    workers
+        Encode in so many processes on this machine.
+    scheduler
+        Encode on the dask cluster with this address, such as tcp://login-node:8786.
     """
     file = _read(image, channel)
     planes = prod(file.spatial_shape[:-2])
-    new = _collect(_open(file, options, cache=cache).embed(), "encoding", total=planes)
-    print(f"{planes} planes are in {cache}; {len(new)} of them are new")
+    if workers is None and scheduler is None:
+        new = len(_collect(_open(file, options, cache=cache).embed(), "encoding", total=planes))
+    else:
+        from napari_sam.cli_cluster import make_job, run_job
+
+        fetch_weights(options.model)
+        job = make_job(image, cache, channel=channel, **asdict(options))
+        new = sum(_collect(run_job(job, workers=workers, scheduler=scheduler), "encoding", total=planes))
+    print(f"{planes} planes are in {cache}; {new} of them are new")
 
 
 @app.command
@@ -154,7 +177,7 @@ def segment(
     stop: int | None = None,
     tracks: Path | None = None,
     overwrite: bool = False,
-    cache: Path | None = None,
+    cache: str | None = None,
     channel: int | None = None,
     options: Options = DEFAULTS,
 ) -> None:
@@ -212,34 +235,6 @@ def segment(
         print(f"Wrote {tracks}")
 
 
-@models.default
-def list_models() -> None:
-    """List the models: what they are, under which licence, how large, and where they lie."""
-    from napari_sam.checkpoints import REGISTRY, weights_path
-    from napari_sam.own_models import own_models
-
-    table = Table("name", "MB", "licence", "what it is", "where")
-    for row in REGISTRY.values():
-        path = weights_path(row.name)
-        where = str(path) if path.exists() else f"not here yet: sam-stacks models fetch {row.name}"
-        table.add_row(row.name, f"{row.size / 1e6:.0f}", row.licence, row.what, where)
-    for path in own_models():
-        table.add_row(path.stem, f"{path.stat().st_size / 1e6:.0f}", "yours", "", str(path))
-    Console().print(table)
-
-
-@models.command
-def fetch(name: str) -> None:
-    """Download the weights of a model, unless they are here.
-
-    Parameters
-    ----------
-    name
-        As `sam-stacks models` lists it.
-    """
-    print(_fetch(name))
-
-
 @app.command
 def evaluate(
     image: Path,
@@ -250,7 +245,7 @@ def evaluate(
     seed: int = 0,
     output: Path | None = None,
     overwrite: bool = False,
-    cache: Path | None = None,
+    cache: str | None = None,
     channel: int | None = None,
     options: Options = DEFAULTS,
 ) -> None:
@@ -301,7 +296,7 @@ def _open_viewer() -> None:
         raise ValueError(msg) from None
 
 
-def _read(path: Path, channel: int | None) -> "ImageFile":
+def _read(path: Path | str, channel: int | None) -> "ImageFile":
     from napari_sam.image_files import read_image
 
     file = read_image(path)
@@ -318,25 +313,22 @@ def _read_truth(path: Path) -> NDArray[np.integer[Any]]:
     return truth
 
 
-def _open(file: "ImageFile", options: Options, *, cache: Path | None = None) -> "Segmenter":
-    from napari_sam.checkpoints import REGISTRY, weights_path
-
-    if options.model in REGISTRY and not weights_path(options.model).exists():
-        _fetch(options.model)
+def _open(file: "ImageFile", options: Options, *, cache: str | None = None) -> "Segmenter":
+    fetch_weights(options.model)
     return napari_sam.Segmenter(
-        file.array, options.model, cache=cache, channel_axis=file.channel_axis, rgb=file.rgb, device=options.device
+        file.array, _model(options), cache=cache, channel_axis=file.channel_axis, rgb=file.rgb, device=options.device
     )
 
 
-def _fetch(name: str) -> Path:
-    from napari_sam.checkpoints import download, weights_path
+def _model(options: Options) -> "str | Sam":
+    """Name the model, or load it where its encoder has to be cast."""
+    if options.precision == "float32":
+        return options.model
+    import torch
 
-    columns = (*Progress.get_default_columns(), DownloadColumn())
-    with Progress(*columns, console=_STDERR, transient=True, disable=not _STDERR.is_terminal) as progress:
-        task = progress.add_task(f"fetching {name}", total=None, visible=False)
-        for done, total in download(name):
-            progress.update(task, completed=done, total=total, visible=True)
-    return weights_path(name)
+    sam = napari_sam.load_sam(options.model, device=options.device)
+    sam.image_encoder.to(getattr(torch, options.precision))
+    return sam
 
 
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:

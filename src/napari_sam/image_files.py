@@ -91,7 +91,7 @@ def read_image(path: Path | str) -> ImageFile:
     """Open an image file.
 
     TIFF (with the axes and spacing of OME, ImageJ or tifffile metadata), zarr arrays and OME-Zarr images (the full
-    resolution of a pyramid) are read lazily; PNG and JPEG at once.
+    resolution of a pyramid) are read lazily; PNG and JPEG at once. A URL, such as ``s3://...``, must lead to zarr.
 
     Raises
     ------
@@ -100,6 +100,8 @@ def read_image(path: Path | str) -> ImageFile:
     ValueError
         If it is not an image in one of these formats.
     """
+    if "://" in str(path):
+        return _read_zarr(path)
     path = Path(path)
     if not path.exists():
         msg = f"{path} does not exist"
@@ -164,12 +166,12 @@ def _ome_spacing(xml: str) -> tuple[dict[str, float], str]:
 # --- zarr
 
 
-def _read_zarr(path: Path) -> ImageFile:
+def _read_zarr(path: Path | str) -> ImageFile:
     import zarr
 
     try:
         node = zarr.open(path, mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:  # ImportError: what the protocol of a URL needs
         msg = f"{path} is not a zarr array or group: {error}"
         raise ValueError(msg) from error
     if isinstance(node, zarr.Group):
@@ -181,7 +183,7 @@ def _read_zarr(path: Path) -> ImageFile:
     return _without_lone_channel(ImageFile(node, axes, spacing, attributes.get("unit", "pixel")))
 
 
-def _read_ome_zarr(path: Path, group: zarr.Group) -> ImageFile:
+def _read_ome_zarr(path: Path | str, group: zarr.Group) -> ImageFile:
     """Open the full resolution of an OME-Zarr image (NGFF 0.1 to 0.5)."""
     import zarr
 

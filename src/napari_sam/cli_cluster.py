@@ -1,0 +1,40 @@
+"""What `sam-stacks embed` does with `--workers` or `--scheduler`."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_sam.cluster import Job
+
+
+def make_job(image: str, cache: str, *, channel: int | None, model: str, device: str | None, precision: str) -> "Job":
+    """Describe what to encode so that workers understand it, who run in other folders."""
+    try:
+        from napari_sam.cluster import Job
+    except ModuleNotFoundError as error:
+        msg = f"a cluster needs {error.name}, which is not installed: pip install 'napari-sam-stacks[cluster]'"
+        raise ValueError(msg) from None
+    from napari_sam.checkpoints import REGISTRY
+
+    named = model in REGISTRY
+    return Job(_absolute(image), _absolute(cache), channel, model if named else _absolute(model), device, precision)
+
+
+def run_job(job: "Job", *, workers: int | None, scheduler: str | None) -> Iterator[bool]:
+    """Have the planes encoded, and tell of each whether it was new."""
+    from napari_sam.cluster import connect, embed
+
+    with connect(scheduler=scheduler, workers=workers) as client:
+        print(f"{client.scheduler.address} {client.dashboard_link}", file=sys.stderr)
+        try:
+            yield from (done.new for done in embed(client, job))
+        except KeyboardInterrupt:
+            if scheduler is not None:
+                print("\nThe cluster goes on encoding; the same command shows how far it is", file=sys.stderr)
+            raise
+
+
+def _absolute(location: str) -> str:
+    return location if "://" in location else str(Path(location).absolute())

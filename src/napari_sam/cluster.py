@@ -1,0 +1,222 @@
+"""One cache, many machines: the planes of a stack as tasks of a dask.distributed cluster (extra `cluster`)."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import dask
+import torch
+import xxhash
+from distributed import Client, LocalCluster, WorkerPlugin, as_completed, fire_and_forget, get_worker
+
+from napari_sam.cache import EmbeddingCache
+from napari_sam.cache_key import describe_image
+from napari_sam.cache_store import as_location
+from napari_sam.checkpoints import load_sam
+from napari_sam.contrast import Contrast, estimate_contrast
+from napari_sam.image_files import read_image
+from napari_sam.stack import Plane, Stack, open_stack
+
+_RETRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stack to encode; what each worker is told.
+
+    Attributes
+    ----------
+    image, cache : str
+        Paths or URLs that mean the same to every worker.
+    channel : int or None
+        The one channel that is looked at. None: all there are.
+    model : str
+        A name that ``sam-stacks models`` lists, or a file that every worker can read.
+    device : str or None
+        Where workers encode. None: on a GPU if they have one.
+    precision : str
+        In which workers encode: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+    """
+
+    image: str
+    cache: str
+    channel: int | None = None
+    model: str = "nano"
+    device: str | None = None
+    precision: str = "float32"
+
+    def open_stack(self) -> Stack:
+        """Open the image, as the command line does.
+
+        Raises
+        ------
+        OSError
+            If there is nothing to read.
+        ValueError
+            If it is no image, or has no such channel.
+        """
+        file = read_image(self.image)
+        file = file if self.channel is None else file.channel(self.channel)
+        return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb)
+
+    def open_cache(self, contrast: Contrast) -> EmbeddingCache:
+        """Load the model and open the cache; what a worker does once.
+
+        Raises
+        ------
+        OSError
+            If image, model or cache cannot be read.
+        ValueError
+            If one of them is not what it should be.
+        """
+        sam = load_sam(self.model, device=self.device)
+        sam.image_encoder.to(getattr(torch, self.precision))
+        location = as_location(self.cache)
+        return EmbeddingCache.open(location, sam=sam, stack=self.open_stack(), contrast=contrast, source=self.image)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A plane that is in the cache.
+
+    Attributes
+    ----------
+    plane : tuple of int
+        Which.
+    new : bool
+        Whether it had to be encoded.
+    """
+
+    plane: Plane
+    new: bool
+
+
+def embed(client: Client, job: Job, planes: Iterable[Plane] | None = None) -> Iterator[Done]:
+    """Let the workers of a cluster encode what a cache lacks.
+
+    A plane is a task. Each worker loads the model once, reads the planes that it is given, and writes them into the
+    cache itself. What fails is tried again three times; what a lost worker had in flight goes to another one. If the
+    iterator is closed or this process ends, the cluster goes on, and the same call by another process joins in. What
+    is encoded is the same as with `Segmenter.embed`.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the cluster.
+    job : Job
+        What to encode.
+    planes : iterable of tuple of int, optional
+        Which ones. None: every plane.
+
+    Yields
+    ------
+    Done
+        As each plane is safely in the cache, in no order.
+
+    Raises
+    ------
+    OSError
+        At the end, if planes could not be encoded.
+    ValueError
+        If there is no such plane, or the image is not as described.
+    """
+    stack = job.open_stack()
+    wanted = [stack.check_plane(plane) for plane in (stack.planes() if planes is None else planes)]
+    contrast = estimate_contrast(stack)
+    encoder = _Encoder(job, contrast, name=_name(job, contrast, stack))
+    client.register_plugin(encoder)
+    by_key = {f"{encoder.name}-{plane}": plane for plane in wanted}
+    options = {"key": list(by_key), "retries": _RETRIES, "pure": False}
+    futures = client.map(_encode, [encoder.name] * len(wanted), wanted, **options)
+    fire_and_forget(futures)
+    running = as_completed(futures)
+    del futures  # so that each result is let go when it has been told, and is not computed again for a lost worker
+    yield from _told(running, by_key)
+    client.unregister_worker_plugin(encoder.name)  # which lets go of the model
+
+
+@contextmanager
+def connect(*, scheduler: str | None = None, workers: int | None = None) -> Iterator[Client]:
+    """Connect to a cluster, or start one of processes on this machine, which ends with the context.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address such as ``tcp://login-node:8786``.
+    workers : int, optional
+        Processes to start, which share the processor cores.
+
+    Raises
+    ------
+    OSError
+        If nobody answers at the address.
+    ValueError
+        If not just one of the two is given.
+    """
+    if (scheduler is None) == (workers is None):
+        msg = f"expected either a scheduler or a number of workers, got scheduler={scheduler} and workers={workers}"
+        raise ValueError(msg)
+    if scheduler is not None:
+        with Client(scheduler) as client:
+            yield client
+        return
+    threads = max(1, (os.cpu_count() or 1) // max(1, workers or 1))
+    settings = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads}  # which dask otherwise sets to 1
+    # Workers hold the model and a plane, nothing that could be spilled: a memory limit could only kill them.
+    options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": None}
+    with dask.config.set(settings), LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
+        yield client
+
+
+class _Encoder(WorkerPlugin):
+    """What a worker keeps between planes: the model and the open cache."""
+
+    idempotent = True  # a client that comes back does not make the workers load the model again
+
+    def __init__(self, job: Job, contrast: Contrast, *, name: str) -> None:
+        self.job = job
+        self.contrast = contrast
+        self.name = name
+        self.cache: EmbeddingCache | None = None
+
+    def setup(self, worker: Any) -> None:
+        """Prepare a worker; the model is loaded with the first plane, where a failure is told and tried again."""
+        self._lock = threading.Lock()
+
+    def encode(self, plane: Plane) -> bool:
+        """Bring a plane into the cache; return whether it had to be encoded."""
+        with self._lock:
+            if self.cache is None:
+                self.cache = self.job.open_cache(self.contrast)
+        return bool(list(self.cache.embed([plane])))
+
+
+def _encode(name: str, plane: Plane) -> bool:
+    encoder = cast("_Encoder", get_worker().plugins[name])
+    return encoder.encode(plane)
+
+
+def _name(job: Job, contrast: Contrast, stack: Stack) -> str:
+    """Name tasks so that those of the same job are the same tasks, whoever submits them."""
+    described = repr((job, contrast, describe_image(stack)))
+    return f"sam-embed-{xxhash.xxh3_64_hexdigest(described.encode())}"
+
+
+def _told(running: Iterable[Any], by_key: dict[str, Plane]) -> Iterator[Done]:
+    failed: list[str] = []
+    for future in running:
+        plane = by_key[future.key]
+        if future.status == "finished":
+            yield Done(plane, new=future.result())
+        else:
+            reason = future.exception() if future.status == "error" else "it was cancelled"
+            failed.append(f"plane {plane} ({reason})")
+    if failed:
+        msg = (
+            f"{len(failed)} of {len(by_key)} planes could not be encoded, such as {failed[0]}; the others are in the "
+            "cache, and the same call tries these again"
+        )
+        raise OSError(msg)

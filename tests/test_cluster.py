@@ -1,0 +1,131 @@
+"""A cluster that fills a cache: of threads with a tiny model, and once of processes of which one is killed."""
+
+import os
+import signal
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from distributed import Client, LocalCluster
+
+from napari_sam import Segmenter, cli
+from napari_sam.cache import EmbeddingCache
+from napari_sam.cluster import Job, connect, embed
+from napari_sam.contrast import estimate_contrast
+
+PLANES = [(z,) for z in range(4)]
+
+
+@pytest.fixture
+def job(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 4096, (len(PLANES), 48, 48), dtype=np.uint16)
+    zarr.create_array(tmp_path / "stack.zarr", data=pixels)
+    return Job(str(tmp_path / "stack.zarr"), str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def cluster(tiny_sam, monkeypatch):
+    """Two workers that are threads of this process and see the tiny model."""
+    monkeypatch.setattr("napari_sam.cluster.load_sam", lambda name, *, device: tiny_sam)
+    with LocalCluster(2, processes=False, threads_per_worker=1, dashboard_address=None) as workers:
+        yield workers
+
+
+@pytest.fixture
+def client(cluster):
+    with Client(cluster) as connected:
+        yield connected
+
+
+def failing(plane, times):
+    """Let the encoding of a plane fail so many times."""
+    encode, left = EmbeddingCache.embed, [OSError("the file server is away")] * times
+
+    def embed_planes(self, planes):
+        if plane in planes and left:
+            raise left.pop()
+        return encode(self, planes)
+
+    return embed_planes
+
+
+def open_cache(job, sam):
+    stack = job.open_stack()
+    return EmbeddingCache.open(job.cache, sam=sam, stack=stack, contrast=estimate_contrast(stack))
+
+
+@pytest.mark.slow
+class TestThreads:
+    def test_workers_encode_what_one_process_would(self, client, job, tiny_sam):
+        assert sorted(done.plane for done in embed(client, job)) == PLANES
+        cache = open_cache(job, tiny_sam)
+        assert list(cache.embed()) == []
+        alone = open_cache(replace(job, cache=None), tiny_sam)
+        for plane in PLANES:
+            assert torch.equal(cache.get_or_encode(plane).image_embedding, alone.get_or_encode(plane).image_embedding)
+
+    def test_what_is_there_is_not_encoded_again(self, client, job):
+        assert [done.plane for done in embed(client, job, [(2,)])] == [(2,)]
+        assert {done.plane: done.new for done in embed(client, job)} == {plane: plane != (2,) for plane in PLANES}
+
+    def test_a_plane_that_fails_is_tried_again(self, client, job, monkeypatch):
+        monkeypatch.setattr(EmbeddingCache, "embed", failing((1,), times=3))
+        assert len(list(embed(client, job))) == len(PLANES)
+
+    def test_a_plane_that_keeps_failing_is_told_after_the_others_are_done(self, client, job, monkeypatch):
+        monkeypatch.setattr(EmbeddingCache, "embed", failing((1,), times=100))
+        done = []
+        with pytest.raises(OSError, match=r"1 of 4 planes.*plane \(1,\) \(the file server is away\)"):
+            done.extend(each.plane for each in embed(client, job))
+        assert sorted(done) == [(0,), (2,), (3,)]
+
+    def test_the_cluster_goes_on_when_the_client_leaves_and_another_joins_in(self, cluster, job, monkeypatch):
+        encode, may_go_on, encoded = EmbeddingCache.embed, threading.Event(), []
+
+        def embed_planes(self, planes):
+            if encoded:
+                may_go_on.wait(60)
+            encoded.extend(planes)
+            return encode(self, planes)
+
+        monkeypatch.setattr(EmbeddingCache, "embed", embed_planes)
+        with Client(cluster) as first:
+            assert next(embed(first, job)).new
+        with Client(cluster) as second:
+            rest = embed(second, job)
+            threading.Timer(1, may_go_on.set).start()
+            assert sorted(done.plane for done in rest) == PLANES
+        assert sorted(set(encoded)) == PLANES
+
+    def test_the_command_line_gives_planes_to_a_scheduler(self, cluster, job, capsys):
+        for new in (len(PLANES), 0):
+            with pytest.raises(SystemExit) as end:
+                cli.main(["embed", job.image, "--cache", job.cache, "--scheduler", cluster.scheduler_address])
+            assert end.value.code == 0
+            assert f"4 planes are in {job.cache}; {new} of them are new" in capsys.readouterr().out
+
+
+def test_a_plane_that_does_not_exist_is_refused_before_anything_is_sent(job):
+    with pytest.raises(ValueError, match=r"\(4,\)"):
+        next(embed(None, job, [(4,)]))
+
+
+@pytest.mark.parametrize("wrong", [{}, {"workers": 2, "scheduler": "tcp://there:8786"}])
+def test_a_cluster_is_either_started_or_connected_to(wrong):
+    with pytest.raises(ValueError, match="either a scheduler or a number of workers"), connect(**wrong):
+        pass
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(job):
+    """Processes, and nano: what a user runs."""
+    with connect(workers=2) as client:
+        running = embed(client, job)
+        done = [next(running)]
+        os.kill(client.run(os.getpid).popitem()[1], signal.SIGKILL)
+        done += running
+    assert sorted(each.plane for each in done) == PLANES
+    assert list(Segmenter(job.open_stack().array, cache=job.cache).embed()) == []

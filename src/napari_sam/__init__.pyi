@@ -1,4 +1,5 @@
 from .checkpoints import load_sam
+from .confidence import confidences, weakest
 from .evidence import Evidence
 from .predictor import MaskPrediction
 from .prompts import Prompt
@@ -6,4 +7,15 @@ from .propagation import PlaneMask
 from .segmenter import Segmenter
 from .step import StepPrompt, StopRules
 
-__all__ = ["Evidence", "MaskPrediction", "PlaneMask", "Prompt", "Segmenter", "StepPrompt", "StopRules", "load_sam"]
+__all__ = [
+    "Evidence",
+    "MaskPrediction",
+    "PlaneMask",
+    "Prompt",
+    "Segmenter",
+    "StepPrompt",
+    "StopRules",
+    "confidences",
+    "load_sam",
+    "weakest",
+]

@@ -1,0 +1,201 @@
+"""How much to trust each plane of a walk, as a number that means what it says; and where to look first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from math import isnan
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.propagation import PlaneMask
+
+# Coefficients of two logistic regressions on `features`, which tools/calibrate_confidence.py fits to training volumes
+# and made-up stacks: for planes with a mask, and for the empty ones on which a walk has ended.
+FOUND: Mapping[str, float] = MappingProxyType(
+    {
+        "constant": -0.87,
+        "worst_so_far": 1.8,
+        "overlap": 2.42,
+        "area_change": -0.49,
+        "steps": -1.6,
+        "between_anchors": 0.02,
+        "agreement": 1.09,
+    }
+)
+ENDED: Mapping[str, float] = MappingProxyType(
+    {"constant": 1.07, "predicted_iou": -0.54, "overlap": -1.64, "between_anchors": -1.55}
+)
+
+_FURTHEST = 20  # steps from an anchor; more do not make a mask less likely
+_MOST_CHANGE = 2.0  # of the logarithm of the area
+_REACH = {"onward": 8.0, "back": 4.0}  # planes over which a correction's help falls to a third
+
+
+def confidences(plane_masks: Sequence[PlaneMask], *, axis: int = 0) -> list[float]:
+    """Tell how good each mask of a walk is expected to be.
+
+    Planes are seen in the light of their walk: a mask far from an anchor, or behind a weak one, is trusted less.
+
+    Parameters
+    ----------
+    plane_masks : sequence of PlaneMask
+        What `Segmenter.propagate` gave, of one or several objects, in any order. Without its anchors a walk counts as
+        having just begun everywhere.
+    axis : int
+        The axis that was walked along.
+
+    Returns
+    -------
+    list of float
+        0 to 1, in the same order: the IoU that the mask is expected to have with the object; where the mask is empty,
+        the probability that the object is not there. A plane that the user showed has what the model expects of it, 1
+        if it was painted.
+    """
+    expected = np.ones(len(plane_masks))
+    for own in _tracks(plane_masks, axis):
+        walk = [plane_masks[i] for i in own]
+        expected[own] = _expected(walk, features(walk, axis=axis))
+    return [float(value) for value in expected]
+
+
+def weakest(plane_masks: Sequence[PlaneMask], n: int, *, axis: int = 0) -> list[PlaneMask]:
+    """Choose the planes to look at first: where a correction is expected to mend most.
+
+    A correction helps the planes around it, above all those that the walk comes to later, and a plane that is close to
+    one already chosen has little left to mend. So these are not simply the planes of the lowest confidence, which are
+    often neighbours of each other, but places where a doubtful stretch begins.
+
+    Parameters
+    ----------
+    plane_masks : sequence of PlaneMask
+        As for `confidences`, with the anchors; these are never chosen.
+    n : int
+        At most this many.
+    axis : int
+        The axis that was walked along.
+
+    Returns
+    -------
+    list of PlaneMask
+        The most urgent first.
+    """
+    urgent = [
+        pair for own in _tracks(plane_masks, axis) for pair in _most_urgent([plane_masks[i] for i in own], n, axis)
+    ]
+    return [each for _, each in sorted(urgent, key=lambda pair: -pair[0])[:n]]
+
+
+def is_anchor(plane_mask: PlaneMask) -> bool:
+    """Whether the user showed the object on this plane, so that no walk had to come to it."""
+    return isnan(plane_mask.evidence.overlap)
+
+
+def features(walk: Sequence[PlaneMask], *, axis: int = 0) -> dict[str, NDArray[np.float64]]:
+    """Turn the evidence of one object's walk into numbers for a linear model.
+
+    Parameters
+    ----------
+    walk : sequence of PlaneMask
+        Of one object, in any order.
+    axis : int
+        The axis that was walked along.
+
+    Returns
+    -------
+    dict
+        Each value ``(len(walk),)``, finite; what is not known is 0.
+    """
+    evidence = [each.evidence for each in walk]
+    agreement = np.array([each.agreement for each in evidence])
+    predicted = _known([each.predicted_iou for each in evidence])
+    steps, worst = _since_anchor(walk, predicted, axis)
+    area = np.log(np.clip(_known([each.area_ratio for each in evidence], unknown=1), np.exp(-_MOST_CHANGE), None))
+    return {
+        "constant": np.ones(len(walk)),
+        "predicted_iou": predicted,
+        "worst_so_far": worst,
+        "overlap": _known([each.overlap for each in evidence]),
+        "area_change": np.minimum(abs(area), _MOST_CHANGE),
+        "steps": np.log1p(np.minimum(steps, _FURTHEST)),
+        "between_anchors": (~np.isnan(agreement)).astype(float),
+        "agreement": np.nan_to_num(agreement),
+    }
+
+
+def linear(table: Mapping[str, float], values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Weigh features by a table of coefficients; the sigmoid of the sum is the confidence."""
+    total: NDArray[np.float64] = np.sum([weight * values[name] for name, weight in table.items()], axis=0)
+    return total
+
+
+def _expected(walk: Sequence[PlaneMask], values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    is_found = np.array([each.mask.any() for each in walk])
+    anchored = np.array([is_anchor(each) for each in walk])
+    logits = np.where(is_found, linear(FOUND, values), linear(ENDED, values))
+    return np.where(anchored, values["predicted_iou"], 1 / (1 + np.exp(-logits)))
+
+
+def _most_urgent(walk: Sequence[PlaneMask], n: int, axis: int) -> list[tuple[float, PlaneMask]]:
+    """Choose planes of one object, the best first, with the doubt that correcting each would mend."""
+    doubt = 1 - _expected(walk, features(walk, axis=axis))
+    is_open = np.array([not is_anchor(each) for each in walk])
+    doubt[~is_open] = 0
+    positions = np.array([each.plane[axis] for each in walk])
+    helped = _help(positions, positions[~is_open])
+    urgent = []
+    for _ in range(min(n, int(is_open.sum()))):
+        mended = np.where(is_open, helped @ doubt, -1)
+        best = int(mended.argmax())
+        urgent.append((float(mended[best]), walk[best]))
+        is_open[best] = False
+        doubt = doubt * (1 - helped[best])
+    return urgent
+
+
+def _help(positions: NDArray[np.intp], anchors: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Share of the doubt at each position (columns) that a correction at each position (rows) takes away, 0 to 1."""
+    shift = positions[None] - positions[:, None]
+    onward = np.sign(positions - _nearest(positions, anchors))[:, None] * shift >= 0
+    reach = np.where(onward, _REACH["onward"], _REACH["back"])
+    segment = np.searchsorted(np.sort(anchors), positions)
+    share: NDArray[np.float64] = np.exp(-abs(shift) / reach) * (segment[None] == segment[:, None])
+    return share
+
+
+def _since_anchor(
+    walk: Sequence[PlaneMask], predicted: NDArray[np.float64], axis: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count the steps from the nearest anchor, and find the lowest predicted IoU on the way from it."""
+    positions = np.array([each.plane[axis] for each in walk])
+    nearest = _nearest(positions, positions[[is_anchor(each) for each in walk]])
+    low, high = np.minimum(positions, nearest), np.maximum(positions, nearest)
+    on_the_way = (low[:, None] <= positions) & (positions <= high[:, None]) & (positions != nearest[:, None])
+    worst = np.where(on_the_way, predicted, predicted[:, None]).min(axis=1)
+    return abs(positions - nearest).astype(float), worst
+
+
+def _nearest(positions: NDArray[np.intp], anchors: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Nearest anchor to each position; the position itself if there is none."""
+    if not len(anchors):
+        return positions
+    nearest: NDArray[np.intp] = anchors[abs(positions[:, None] - anchors).argmin(axis=1)]
+    return nearest
+
+
+def _known(values: Sequence[float], *, unknown: float = 0.0) -> NDArray[np.float64]:
+    return np.nan_to_num(np.array(values, dtype=np.float64), nan=unknown)
+
+
+def _tracks(plane_masks: Sequence[PlaneMask], axis: int) -> list[list[int]]:
+    """Group the indices of what was found by object and by the indices of the plane that stayed fixed."""
+    tracks: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, each in enumerate(plane_masks):
+        tracks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(index)
+    return list(tracks.values())

@@ -1,0 +1,135 @@
+"""Fit the tables of napari_sam.confidence to walks on training volumes and made-up stacks, compared with their truth.
+
+python tools/calibrate_confidence.py --data ../shared/data/train --records confidence.json
+
+prints the tables to paste into confidence.py, and how reliable each set is with tables that were fitted to the others.
+What the walks gave is kept in --records, and only what is missing there is walked again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_sam import Segmenter, load_sam
+from napari_sam.confidence import features, is_anchor, linear
+from napari_sam.evaluation.reliability import PlaneScore, calibration_error
+from napari_sam.evaluation.scores import Target, iou, volume_targets
+from napari_sam.evaluation.walks import Volume
+from napari_sam.training.synthetic import make_packed_stack, make_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.model.sam import Sam
+
+    Load = Callable[[Sam], Iterator[tuple[Volume, list[Target]]]]
+
+FEATURES = {  # beside these, the predicted IoU of the plane itself and the likeness to the anchor add nothing
+    "FOUND": ("constant", "worst_so_far", "overlap", "area_change", "steps", "between_anchors", "agreement"),
+    "ENDED": ("constant", "predicted_iou", "overlap", "between_anchors"),
+}
+_RIDGE = 1.0  # in planes: keeps what hardly varies near 0
+_MADE_UP = {"made up": make_stack, "made up, packed": make_packed_stack}
+_MADE_UP_SHAPE = (24, 128, 128)
+
+Record = dict[str, Any]  # one plane: "found", "iou" and "features"
+
+
+def main() -> None:
+    """Walk, fit, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--records", type=Path, required=True)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--objects", type=int, default=20, help="of each volume")
+    parser.add_argument("--stacks", type=int, default=4, help="made-up stacks of each kind")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+
+    sam = load_sam(arguments.model)
+    records = json.loads(arguments.records.read_text()) if arguments.records.exists() else {}
+    for name, load in sources(arguments.data, arguments.stacks, arguments.objects):
+        if name not in records:
+            records[name] = [record for volume, targets in load(sam) for record in walk(volume, targets)]
+            arguments.records.write_text(json.dumps(records))
+            logging.info("%s: %d planes", name, len(records[name]))
+    everything = [record for own in records.values() for record in own]
+    for table, found in (("FOUND", True), ("ENDED", False)):
+        planes = [record for record in everything if record["found"] is found]
+        print(f"{table}: {json.dumps(fit(planes, FEATURES[table]))}")
+    for name in records:
+        others = [record for other, own in records.items() if other != name for record in own if record["found"]]
+        own = [record for record in records[name] if record["found"]]
+        print(f"{name}: calibration error {error(own, fit(others, FEATURES['FOUND'])):.3f} on {len(own)} planes")
+
+
+def sources(data: Path, stacks: int, objects: int) -> Iterator[tuple[str, Load]]:
+    """Name what is walked through, with a function that opens it."""
+    for name, picked in json.loads((data / "3d" / "eval_objects.json").read_text()).items():
+        targets = [Target(each["id"], (each["start_z"],)) for each in picked["picked"][:objects]]
+
+        def load(sam: Sam, name: str = name, targets: list[Target] = targets) -> Iterator[tuple[Volume, list[Target]]]:
+            image, truth = (tifffile.imread(data / "3d" / f"{name}_{what}.tif") for what in ("image", "labels"))
+            yield Volume(Segmenter(image, sam), truth), targets
+
+        yield name, load
+    for name, make in _MADE_UP.items():
+
+        def load_made_up(sam: Sam, make: Callable[..., Any] = make) -> Iterator[tuple[Volume, list[Target]]]:
+            for seed in range(stacks):
+                image, truth = make(_MADE_UP_SHAPE, np.random.default_rng(seed))
+                yield Volume(Segmenter(image, sam), truth), volume_targets(truth, count=max(1, objects // stacks))
+
+        yield name, load_made_up
+
+
+def walk(volume: Volume, targets: Sequence[Target]) -> Iterator[Record]:
+    """Walk each object from a click and a box, then with one more plane painted; record what was found where."""
+    rng = np.random.default_rng(0)
+    for target in targets:
+        prompt = volume.first_prompt(target)
+        second = int(rng.choice(volume.extent(target)))
+        for prompts in ([prompt], [prompt, volume.painted(target, second)] if second != target.plane[0] else []):
+            found = volume.walk(prompts) if prompts else []
+            values = features(found) if found else {}
+            for index, each in enumerate(found):
+                if not is_anchor(each):
+                    true, is_found = volume.mask(target, each.plane[0]), bool(each.mask.any())
+                    outcome = iou(each.mask, true) if is_found else float(not true.any())
+                    numbers = {name: round(float(value[index]), 4) for name, value in values.items()}
+                    yield {"found": is_found, "iou": round(outcome, 4), "features": numbers}
+
+
+def fit(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:
+    """Fit a logistic regression to outcomes between 0 and 1 by Newton's method."""
+    inputs = np.array([[record["features"][name] for name in names] for record in records])
+    outcomes = np.array([record["iou"] for record in records])
+    weights = np.zeros(len(names))
+    for _ in range(20):
+        expected = 1 / (1 + np.exp(-inputs @ weights))
+        curvature = inputs.T @ (inputs * (expected * (1 - expected))[:, None]) + _RIDGE * np.eye(len(names))
+        weights += np.linalg.solve(curvature, inputs.T @ (outcomes - expected) - _RIDGE * weights)
+    return {name: round(float(weight), 2) for name, weight in zip(names, weights, strict=True)}
+
+
+def error(records: Sequence[Record], table: Mapping[str, float]) -> float:
+    """Calibration error of a table on planes that it was not fitted to."""
+    values: dict[str, NDArray[np.float64]] = {
+        name: np.array([record["features"][name] for record in records]) for name in table
+    }
+    expected = 1 / (1 + np.exp(-linear(table, values)))
+    planes = [PlaneScore(0, 0, float(e), record["iou"]) for e, record in zip(expected, records, strict=True)]
+    return calibration_error(planes) or 0.0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,17 @@
-"""What can be had from a click or a box without any model; a model that does not beat it is of no use."""
+"""What can be had from a click, a box or a few masks without any model; a model that does not beat it is of no use."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Mask = NDArray[np.bool_]  # (h, w)
 Grey = NDArray[Any]  # (h, w)
@@ -50,6 +54,35 @@ def ellipse_in_box(shape: tuple[int, ...], box: Box) -> Mask:
     mask = np.zeros(shape, dtype=bool)
     mask[_window(box)] = rows[:, None] ** 2 + columns**2 <= 1.0
     return mask
+
+
+def interpolate(masks: Mapping[int, Mask]) -> dict[int, Mask]:
+    """Fill the planes between given masks: the signed distance to the outline changes linearly from one to the next.
+
+    Parameters
+    ----------
+    masks : mapping of int to ndarray of bool
+        Position along the stack to a mask ``(h, w)``, none of them empty.
+
+    Returns
+    -------
+    dict
+        All positions from the first to the last; the given masks as they are.
+    """
+    filled = dict(masks)
+    for below, above in itertools.pairwise(sorted(masks)):
+        low, high = _signed_distance(masks[below]), _signed_distance(masks[above])
+        for position in range(below + 1, above):
+            weight = (position - below) / (above - below)
+            filled[position] = (1 - weight) * low + weight * high > 0
+    return filled
+
+
+def _signed_distance(mask: Mask) -> NDArray[np.float64]:
+    """Distance to the outline in pixels: positive inside, negative outside, half a pixel next to it."""
+    inside, outside = ndimage.distance_transform_edt(mask), ndimage.distance_transform_edt(~mask)
+    distance: NDArray[np.float64] = np.where(mask, inside - 0.5, 0.5 - outside)
+    return distance
 
 
 def _window(box: Box) -> tuple[slice, slice]:

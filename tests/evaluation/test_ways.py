@@ -1,0 +1,69 @@
+"""What is compared with a walk must do what it says."""
+
+import numpy as np
+import pytest
+
+from napari_sam.evaluation.baselines import interpolate
+from napari_sam.evaluation.corrections import correct, correct_at_random, correct_the_weakest
+from napari_sam.evaluation.scores import Target
+from napari_sam.evaluation.walks import score_walk
+from napari_sam.evaluation.ways import WAYS
+
+ONE, TWO = Target(1, (3,)), Target(2, (3,))
+NEED_A_MODEL = {"rival"}
+
+
+def ious(volume, way):
+    scores = [score_walk(volume, found) for found in way(volume, [ONE, TWO])]
+    return {(score.way, score.object_id): score.iou for score in scores}
+
+
+@pytest.mark.parametrize("name", sorted(WAYS.keys() - NEED_A_MODEL))
+def test_every_way_finds_both_objects(volume, name):
+    found = ious(volume, WAYS[name])
+    assert {object_id for _, object_id in found} == {1, 2}
+    assert min(found.values()) > 0
+
+
+def test_what_is_given_the_true_extent_is_perfect_on_a_straight_object(volume):
+    perfect = {**ious(volume, WAYS["copied"]), **ious(volume, WAYS["interpolated"]), **ious(volume, WAYS["model"])}
+    assert set(perfect.values()) == {1.0}
+
+
+def test_more_true_planes_are_at_least_as_good(volume):
+    assert ious(volume, WAYS["between truths"])["3 true planes", 1] > ious(volume, WAYS["true mask"])["true mask", 1]
+
+
+def test_corrections_bring_a_walk_to_the_truth(volume):
+    scores = [score_walk(volume, found) for found in correct_the_weakest(volume, [ONE])]
+    assert [score.way for score in scores] == [f"weakest, {count} corrected" for count in (1, 2, 4)]
+    assert scores[0].iou < scores[-1].iou == 1
+
+
+def test_a_corrected_plane_without_the_object_ends_the_walk(volume):
+    def ends(found, count):
+        return [each for each in found if each.plane[0] in (0, 7)]
+
+    (_, _, masks) = next(correct(volume, ONE, ends, counts=[2]))
+    assert sorted(masks) == [1, 2, 3, 4, 5, 6]
+
+
+def test_random_corrections_are_the_same_each_time_and_counted_per_draw(volume):
+    first, again = (
+        [score_walk(volume, found) for found in correct_at_random(volume, [ONE], draws=2)] for _ in range(2)
+    )
+    assert first == again
+    assert [score.way for score in first].count("random, 1 corrected") == 2
+
+
+def test_interpolation_moves_the_outline_evenly():
+    small, large = np.zeros((2, 21, 21), bool)
+    small[8:13, 8:13] = True
+    large[4:17, 4:17] = True
+    between = interpolate({0: small, 4: large})
+    assert sorted(between) == [0, 1, 2, 3, 4]
+    assert between[0] is small
+    areas = [int(between[z].sum()) for z in range(5)]
+    assert areas == sorted(areas)
+    assert between[2][6:15, 10].all()
+    assert not between[2][5, 10]

@@ -4,12 +4,13 @@ from math import isnan
 
 import numpy as np
 
-from napari_sam.evidence import Evidence, iou
+from napari_sam.crops import Crop, iou
+from napari_sam.evidence import Evidence
 
-BEFORE = np.zeros((10, 10), bool)
-BEFORE[2:6, 2:6] = True
-AFTER = np.roll(BEFORE, 2, axis=0)
-NOTHING = np.zeros_like(BEFORE)
+SQUARE = np.zeros((10, 10), bool)
+SQUARE[2:6, 2:6] = True
+BEFORE, AFTER = Crop.of(SQUARE), Crop.of(np.roll(SQUARE, 2, axis=0))
+NOTHING = Crop.empty((10, 10))
 
 
 def test_a_step_is_compared_with_the_plane_before():

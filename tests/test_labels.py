@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_sam.labels import check_ids, check_labels, merge_masks, new_labels, share_pixels, write_masks
+from napari_sam.crops import Crop
+from napari_sam.labels import check_ids, check_labels, merge_masks, new_labels, write_masks
 
 SHAPE = (5, 6)
 MASKS = st.dictionaries(st.integers(1, 4), hnp.arrays(bool, SHAPE), min_size=1)
@@ -20,61 +21,46 @@ def box(rows, columns):
     return mask
 
 
+def crops(masks):
+    return {object_id: Crop.of(mask) for object_id, mask in masks.items()}
+
+
 @given(CURRENT, MASKS)
 def test_keeping_never_changes_a_voxel_of_an_object_that_is_not_written(current, masks):
-    merged = merge_masks(current, masks)
+    merged = merge_masks(current, crops(masks))
     foreign = (current != 0) & ~np.isin(current, list(masks))
     np.testing.assert_array_equal(merged[foreign], current[foreign])
 
 
 @given(CURRENT, MASKS, st.sampled_from(["keep", "replace"]))
 def test_an_object_lies_only_where_its_mask_is(current, masks, overlap):
-    merged = merge_masks(current, masks, overlap=overlap)
+    merged = merge_masks(current, crops(masks), overlap=overlap)
     for object_id, mask in masks.items():
         assert not (merged == object_id)[~mask].any()
 
 
 @given(CURRENT, MASKS)
 def test_replacing_fills_every_mask_with_the_objects_written(current, masks):
-    merged = merge_masks(current, masks, overlap="replace")
+    merged = merge_masks(current, crops(masks), overlap="replace")
     assert np.isin(merged[np.any(list(masks.values()), axis=0)], list(masks)).all()
 
 
 @given(CURRENT, MASKS, st.sampled_from(["keep", "replace"]))
 def test_writing_twice_is_writing_once(current, masks, overlap):
-    once = merge_masks(current, masks, overlap=overlap)
-    np.testing.assert_array_equal(merge_masks(once, masks, overlap=overlap), once)
+    once = merge_masks(current, crops(masks), overlap=overlap)
+    np.testing.assert_array_equal(merge_masks(once, crops(masks), overlap=overlap), once)
 
 
 def test_a_new_mask_replaces_the_old_voxels_of_its_object():
     current = np.where(box(slice(0, 3), slice(0, 3)), 2, 0)
-    merged = merge_masks(current, {2: box(slice(2, 5), slice(2, 5))})
+    merged = merge_masks(current, crops({2: box(slice(2, 5), slice(2, 5))}))
     np.testing.assert_array_equal(merged == 2, box(slice(2, 5), slice(2, 5)))
-
-
-@given(MASKS, st.integers(0, 9))
-def test_shared_pixels_go_to_one_object_and_none_is_lost(masks, seed):
-    logits = {i: np.random.default_rng(seed + i).normal(size=SHAPE).astype(np.float32) for i in masks}
-    shared = share_pixels(masks, logits.__getitem__)
-    np.testing.assert_array_equal(np.sum(list(shared.values()), axis=0), np.any(list(masks.values()), axis=0))
-
-
-def test_the_higher_logit_wins_a_pixel():
-    masks = {1: box(slice(0, 3), slice(None)), 2: box(slice(2, 5), slice(None))}
-    logits = {1: np.full(SHAPE, 2, np.float32), 2: np.full(SHAPE, 3, np.float32)}
-    shared = share_pixels(masks, logits.__getitem__)
-    np.testing.assert_array_equal(shared[1], box(slice(0, 2), slice(None)))
-    np.testing.assert_array_equal(shared[2], masks[2])
-
-
-def test_logits_are_asked_for_only_where_masks_compete():
-    share_pixels({1: box(0, 0), 2: box(1, 1)}, lambda object_id: pytest.fail(f"asked for {object_id}"))
 
 
 @pytest.mark.parametrize("make", [np.zeros, zarr.zeros], ids=["numpy", "zarr"])
 def test_only_the_plane_is_written_and_what_changed_is_told(make):
     labels = make(shape=(3, *SHAPE), dtype="uint16")
-    changed = write_masks(labels, (1,), {7: box(2, slice(None))})
+    changed = write_masks(labels, (1,), crops({7: box(2, slice(None))}))
     assert labels[:].sum() == 7 * 6
     np.testing.assert_array_equal(changed, box(2, slice(None)))
     np.testing.assert_array_equal(labels[1] == 7, changed)
@@ -82,7 +68,7 @@ def test_only_the_plane_is_written_and_what_changed_is_told(make):
 
 def test_a_2d_image_has_the_plane_of_no_index():
     labels = new_labels(SHAPE)
-    write_masks(labels, (), {3: box(2, 2)})
+    write_masks(labels, (), crops({3: box(2, 2)}))
     assert labels[2, 2] == 3
 
 

@@ -77,7 +77,7 @@ def test_a_prompt_survives_pickling():
         ({"point_labels": [1], "box": [[0, 0], [1, 1]]}, "got 1 for 0"),
         ({"box": [[0, 0], [np.nan, 1]]}, "finite"),
         ({"box": [0, 0, 1, 1]}, "two corners"),
-        ({"mask": np.zeros((4, 4), bool)}, "mask is empty"),
+        ({"mask": np.zeros((4, 4), bool), "points": [[1, 1]]}, "mask is empty"),
         ({"mask": np.ones((4, 4), np.uint8)}, "boolean"),
         ({"mask": np.ones((1, 4, 4), bool)}, "boolean"),
         ({"points": [[1, 2]], "object_id": 0}, "at least 1"),

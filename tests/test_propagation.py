@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_sam.crops import Crop
 from napari_sam.image import Frame
 from napari_sam.labels import write_masks
-from napari_sam.predictor import MaskPrediction
 from napari_sam.propagation import propagate
 from napari_sam.step import PlaneState, StepPrompt, StopRules
+from napari_sam.vision import Decoded
 
 SIDE = 16
 FRAME = Frame((SIDE, SIDE), (SIDE, SIDE), (SIDE, SIDE))
@@ -22,9 +23,13 @@ def as_logits(mask):
     return np.where(mask, 8, -8).astype(np.float32)
 
 
+def state(mask, plane, object_id, score=0.9):
+    logits = Crop.around(as_logits(mask), mask, outside=-8)
+    return PlaneState(object_id, plane, Crop.of(mask), score, logits, FRAME)
+
+
 def anchor(truth, plane, object_id):
-    mask = truth[plane] == object_id
-    return PlaneState(object_id, plane, mask, 0.9, as_logits(mask), FRAME)
+    return state(truth[plane] == object_id, plane, object_id)
 
 
 class World:
@@ -36,51 +41,45 @@ class World:
         self.encoded = []
         self.batches = []
 
-    def get_embedding(self, plane):
+    def decode(self, plane, prompts, mask_input):
         self.encoded.append(plane)
-        return SimpleNamespace(plane=plane, frame=FRAME)
+        self.batches.append((plane, len(prompts)))
+        return [Decoded(*self.see(plane, *each), FRAME) for each in zip(prompts, mask_input, strict=True)]
 
-    def predict(self, embedding, prompts, *, multimask_output, mask_input):
-        self.batches.append((embedding.plane, len(prompts)))
-        return tuple(self.see(embedding.plane, prompt) for prompt in prompts)
-
-    def see(self, plane, prompt):
+    def see(self, plane, prompt, logits):
         row, column = (int(x) for x in prompt.points[0])
         under = self.truth[plane][row, column]
-        mask = (self.truth[plane] == under) & (under != 0)
-        iou = np.array([0.9 if under else 0.1], np.float32)
-        return MaskPrediction(mask[None], iou, as_logits(mask)[None])
+        return as_logits((self.truth[plane] == under) & (under != 0)), 0.9 if under else 0.1
 
-    def look(self, logits, embedding):
+    def look(self, plane, objects):
         """Objects look like the id under most of their pixels."""
-        seen = np.bincount(self.truth[embedding.plane][logits > 0], minlength=2).argmax() if (logits > 0).any() else 0
+        return [self.look_at(self.truth[plane][logits.full() > 0]) for logits in objects]
+
+    def look_at(self, ids):
+        seen = np.bincount(ids, minlength=2).argmax() if ids.size else 0
         return SimpleNamespace(seen=seen, likeness=lambda anchor: 0.5 if seen == anchor.seen else -0.5)
 
     def walk(self, anchors, *, axis=0, start=0, stop=None, **options):
-        for plane_masks in propagate(
-            anchors,
-            axis=axis,
-            start=start,
-            stop=self.truth.shape[axis] if stop is None else stop,
-            get_embedding=self.get_embedding,
-            get_labels=self.labels.__getitem__,
-            predict=self.predict,
-            upscale=lambda logits, frame: logits,
-            look=self.look,
-            **options,
-        ):
-            masks = {each.object_id: each.mask for each in plane_masks}
-            write_masks(self.labels, plane_masks[0].plane, masks)
-            yield from plane_masks
+        positions = range(start, self.truth.shape[axis] if stop is None else stop)
+        get_labels = self.labels.__getitem__
+        for found in propagate(anchors, self, axis=axis, positions=positions, get_labels=get_labels, **options):
+            write_masks(self.labels, found[0].plane, {each.object_id: each.crop for each in found})
+            yield from found
 
 
 class Noise(World):
     """A model that sees something else for every object on every plane, but always the same."""
 
-    def see(self, plane, prompt):
+    def see(self, plane, prompt, logits):
         rng = np.random.default_rng([*plane, prompt.object_id])
-        logits = rng.normal(size=(1, SIDE, SIDE)).astype(np.float32)
-        return MaskPrediction(logits > 0, np.array([0.9], np.float32), logits)
+        return rng.normal(size=(SIDE, SIDE)).astype(np.float32), 0.9
+
+
+class Remembering(World):
+    """A model that sees on every plane what it was told."""
+
+    def see(self, plane, prompt, logits):
+        return logits, 0.9
 
 
 def tubes(planes=8, ends=(0, 8)):
@@ -118,7 +117,7 @@ def test_a_walk_keeps_to_its_range_and_encodes_nothing_else():
     world = World(tubes())
     walked = world.walk([anchor(world.truth, (3,), 1)], start=2, stop=5)
     assert story(walked) == [(3, None), (4, "range"), (2, "range")]
-    assert set(world.encoded) == {(2,), (3,), (4,)}
+    assert set(world.encoded) == {(2,), (4,)}
 
 
 def test_a_blank_plane_ends_a_walk_without_an_error():
@@ -137,7 +136,7 @@ def test_an_object_that_leaves_the_image_ends_at_the_border():
 def test_a_seed_without_pixels_does_not_walk():
     world = World(tubes())
     walked = world.walk([anchor(world.truth, (3,), 9)])
-    assert story(walked) == [(3, "taken")]
+    assert story(walked) == [(3, "stop")]
 
 
 def test_all_objects_of_a_plane_are_decoded_in_one_batch():
@@ -165,7 +164,7 @@ def test_an_anchor_is_never_overwritten_and_walks_meet_it():
     world = World(tubes())
     painted = np.zeros((SIDE, SIDE), bool)
     painted[5:8, 4:7] = True
-    hand = PlaneState(1, (5,), painted, 1.0, as_logits(painted), FRAME)
+    hand = state(painted, (5,), 1, score=1.0)
     walked = story(world.walk([anchor(world.truth, (2,), 1), hand]))
     np.testing.assert_array_equal(world.labels[5] == 1, painted)
     assert walked == [(2, None), (5, None), (6, None), (7, "range"), (4, None), (3, "anchor"), (1, None), (0, "range")]
@@ -192,13 +191,7 @@ def test_between_two_anchors_the_nearer_one_weighs_more():
     """Seen from below the object is wide, seen from above narrow: the border is where the weights are equal."""
     wide, narrow = np.zeros((2, SIDE, SIDE), bool)
     wide[4:9, 3:13] = narrow[4:9, 3:8] = True
-    states = [PlaneState(1, (z,), m, 0.9, as_logits(m), FRAME) for z, m in ((0, wide), (5, narrow))]
-
-    class Remembering(World):
-        def predict(self, embedding, prompts, *, multimask_output, mask_input):
-            logits = mask_input[0][None]
-            return (MaskPrediction(logits > 0, np.array([0.9], np.float32), logits),)
-
+    states = [state(mask, (z,), 1) for z, mask in ((0, wide), (5, narrow))]
     world = Remembering(np.zeros((6, SIDE, SIDE), np.uint8))
     list(world.walk(states))
     assert world.labels.sum((1, 2)).tolist() == [50, 50, 50, 25, 25, 25]
@@ -232,14 +225,14 @@ def test_closing_a_walk_stops_the_work():
     walk = world.walk([anchor(world.truth, (3,), 1)])
     next(walk), next(walk)
     walk.close()
-    assert world.encoded == [(3,), (4,)]
+    assert world.encoded == [(4,)]
 
 
 @pytest.mark.parametrize("step", [StepPrompt(box=False), StepPrompt(mask=False), StepPrompt(mask=False, points=3)])
 def test_the_policy_decides_what_is_sent(step):
     world = World(tubes())
     sent = []
-    world.see = lambda plane, prompt: sent.append(prompt) or World.see(world, plane, prompt)
+    world.see = lambda plane, prompt, _: sent.append(prompt) or World.see(world, plane, prompt, _)
     list(world.walk([anchor(world.truth, (3,), 1)], step=step))
     assert {prompt.box is not None for prompt in sent} == {step.box}
     assert {prompt.mask is not None for prompt in sent} == {step.mask}
@@ -254,7 +247,7 @@ def noisy_anchors(starts):
     for position, object_id in starts:
         mask = np.zeros((SIDE, SIDE), bool)
         mask[4 * object_id - 4 : 4 * object_id, 2:14] = True
-        yield PlaneState(object_id, (position,), mask, 0.9, as_logits(mask), FRAME)
+        yield state(mask, (position,), object_id)
 
 
 @given(STARTS, st.integers(0, 99))
@@ -263,12 +256,14 @@ def test_ids_never_merge_and_anchors_and_foreign_voxels_stay(starts, seed):
     world.labels[np.random.default_rng(seed).random(world.labels.shape) < 0.2] = 9
     anchors = list(noisy_anchors(starts))
     for each in anchors:
-        world.labels[each.plane][each.mask] = 0
+        world.labels[each.plane][each.mask.full()] = 0
     foreign = world.labels == 9
     walked = list(world.walk(anchors, rules=ANYTHING_GOES))
     np.testing.assert_array_equal(world.labels == 9, foreign)
-    for each in (*walked, *anchors):
-        np.testing.assert_array_equal(world.labels[each.plane] == each.object_id, each.mask)
+    for object_id, plane, mask in [(w.object_id, w.plane, w.mask) for w in walked]:
+        np.testing.assert_array_equal(world.labels[plane] == object_id, mask)
+    for each in anchors:
+        np.testing.assert_array_equal(world.labels[each.plane] == each.object_id, each.mask.full())
 
 
 @given(STARTS)
@@ -285,3 +280,50 @@ def test_reversed_propagation_covers_the_same_planes(seed_plane, first, last):
     list(world.walk([anchor(truth, (seed_plane,), i) for i in (1, 2)]))
     list(mirrored.walk([anchor(truth[::-1], (7 - seed_plane,), i) for i in (1, 2)]))
     np.testing.assert_array_equal(world.labels, mirrored.labels[::-1])
+
+
+def test_walks_end_before_a_plane_on_which_the_object_is_said_not_to_be():
+    world = World(tubes())
+    not_here = state(np.zeros((SIDE, SIDE), bool), (5,), 1, score=1.0)
+    walked = story(world.walk([anchor(world.truth, (3,), 1), not_here], start=2))
+    assert walked == [(3, None), (5, "stop"), (4, "stop"), (2, "range")]
+    assert not world.labels[5:].any()
+
+
+def test_a_changed_anchor_walks_to_its_neighbours_only():
+    world = World(tubes(12, ends=(0, 12)))
+    anchors = [anchor(world.truth, (z,), 1) for z in (1, 4, 8, 11)]
+    walked = [z for z, _ in story(world.walk(anchors, changed=[(4,)]))]
+    assert walked == [1, 4, 8, 11, 7, 6, 5, 3, 2]
+
+
+def test_an_object_without_a_changed_anchor_does_not_walk():
+    world = World(tubes(4))
+    anchors = [anchor(world.truth, (0,), 1), anchor(world.truth, (3,), 2)]
+    walked = [(each.object_id, each.plane[0]) for each in world.walk(anchors, changed=[(3,)])]
+    assert walked == [(1, 0), (2, 3), (2, 2), (2, 1), (2, 0)]
+
+
+def test_between_anchors_far_apart_the_object_moves_from_one_to_the_other():
+    """Averaged logits of two discs side by side would be nothing at all halfway."""
+    left, right = np.zeros((2, SIDE, SIDE), bool)
+    left[5:10, 1:6] = right[5:10, 9:14] = True
+    world = Remembering(np.zeros((5, SIDE, SIDE), np.uint8))
+    list(world.walk([state(left, (0,), 1), state(right, (4,), 1)]))
+    centres = [np.argwhere(plane)[:, 1].mean() for plane in world.labels]
+    assert np.allclose(centres, [3, 5, 7, 9, 11])
+    assert (world.labels.sum((1, 2)) >= 20).all()
+
+
+def test_a_part_that_the_plane_before_does_not_support_is_dropped():
+    world = World(tubes(3))
+    world.truth[1, 12:15, 12:15] = 1
+    list(world.walk([anchor(world.truth, (0,), 1)]))
+    assert not world.labels[1, 12:15, 12:15].any()
+
+
+def test_both_parts_of_an_object_go_on():
+    world = World(np.zeros((4, SIDE, SIDE), np.uint8))
+    world.truth[:, 3:7, 3:7] = world.truth[:, 3:7, 10:14] = 1
+    list(world.walk([anchor(world.truth, (0,), 1)]))
+    np.testing.assert_array_equal(world.labels, world.truth)

@@ -7,7 +7,9 @@ import pytest
 import zarr
 
 from napari_sam import PlaneMask, Prompt, Segmenter, StepPrompt, StopRules
-from napari_sam.predictor import MaskPrediction
+from napari_sam.crops import Crop
+from napari_sam.prompts import mask_to_logits
+from napari_sam.upscaling import upscaled_mask
 
 SHAPE = (4, 40, 48)
 ANYTHING_GOES = StopRules(
@@ -29,18 +31,27 @@ def segmenter(image, tiny_sam):
     return Segmenter(image, tiny_sam)
 
 
+def coarse(mask, frame):
+    return mask_to_logits(mask, frame, low_res_stride=4)
+
+
+def seen(mask, segmenter):
+    """Return the mask as the low-res logits of the decoder show it."""
+    frame = segmenter.cache.frame
+    logits = coarse(mask, frame)
+    return upscaled_mask(Crop(logits.shape, 0, 0, logits), frame).full()
+
+
 def copying(monkeypatch):
-    """Replace the decoder: every prompt with a mask gets it back, every other one the square."""
+    """Replace the decoder: every prompt with logits or a mask gets them back, every other one the square."""
 
-    def predict(sam, embedding, prompts, **options):
-        def answer(prompt):
-            mask = SQUARE if prompt.mask is None else prompt.mask
-            logits = np.where(mask[::4, ::4], 8, -8).astype(np.float32)
-            return MaskPrediction(mask[None], np.array([0.9], np.float32), np.pad(logits, ((0, 6), (0, 4)))[None])
+    def decode(sam, embedding, prompts, *, mask_input=None, **options):
+        masks = (SQUARE if prompt.mask is None else prompt.mask for prompt in prompts)
+        pairs = zip(masks, mask_input or [None] * len(prompts), strict=True)
+        return [(coarse(mask, embedding.frame) if given is None else given, 0.9) for mask, given in pairs]
 
-        return tuple(answer(prompt) for prompt in prompts)
-
-    monkeypatch.setattr("napari_sam.segmenter.predict", predict)
+    monkeypatch.setattr("napari_sam.segmenter.predict_low_res", decode)
+    monkeypatch.setattr("napari_sam.vision.predict_low_res", decode)
 
 
 def test_labels_have_the_spatial_shape_of_the_image(image, tiny_sam):
@@ -101,14 +112,15 @@ def test_segmenting_again_replaces_the_object_and_nothing_else(segmenter, monkey
     segmenter.segment([PAINTED])
     segmenter.segment([replace(PAINTED, mask=np.roll(SQUARE, 3, axis=0))])
     np.testing.assert_array_equal(segmenter.labels == 9, before)
-    np.testing.assert_array_equal(segmenter.labels[1] == 3, np.roll(SQUARE, 3, axis=0) & ~before[1])
+    moved = seen(np.roll(SQUARE, 3, axis=0), segmenter)
+    np.testing.assert_array_equal(segmenter.labels[1] == 3, moved & ~before[1])
 
 
 def test_replacing_other_objects_has_to_be_asked_for(segmenter, monkeypatch):
     copying(monkeypatch)
     segmenter.labels[1, 15:25, 20:40] = 9
     segmenter.segment([PAINTED], overlap="replace")
-    np.testing.assert_array_equal(segmenter.labels[1] == 3, SQUARE)
+    np.testing.assert_array_equal(segmenter.labels[1] == 3, seen(SQUARE, segmenter))
     with pytest.raises(ValueError, match="overlap"):
         segmenter.segment([PAINTED], overlap="merge")
 
@@ -130,7 +142,7 @@ def test_propagation_carries_an_object_through_the_stack(segmenter, monkeypatch)
         ((3,), "range"),
         ((0,), "range"),
     ]
-    np.testing.assert_array_equal(segmenter.labels, np.broadcast_to(2 * SQUARE, SHAPE))
+    np.testing.assert_array_equal(segmenter.labels, np.broadcast_to(2 * seen(SQUARE, segmenter), SHAPE))
 
 
 def test_each_plane_is_in_the_labels_when_it_comes(segmenter):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
 from napari_sam.image import Frame
 from napari_sam.model.config import CONFIGS
@@ -24,7 +25,8 @@ def box(rows, columns):
 
 
 def state(mask, score=0.9):
-    return PlaneState(1, (3,), mask, score, np.zeros(SHAPE, np.float32), Frame(SHAPE, SHAPE, SHAPE))
+    logits = Crop(SHAPE, 0, 0, np.where(mask, 8, -8).astype(np.float32), -8)
+    return PlaneState(1, (3,), Crop.of(mask), score, logits, Frame(SHAPE, SHAPE, SHAPE))
 
 
 BEFORE = state(box(slice(5, 15), slice(5, 15)))
@@ -33,33 +35,33 @@ AT_BORDER = state(box(slice(0, 10), slice(5, 15)))
 
 @given(MASKS, st.integers(1, 5))
 def test_interior_points_are_distinct_and_inside(mask, count):
-    points = interior_points(mask, count)
+    points = interior_points(Crop.of(mask), count)
     assert 1 <= len(points) <= count
     assert len(set(points)) == len(points)
     assert all(mask[point] for point in points)
 
 
 def test_the_deepest_point_comes_first():
-    assert interior_points(box(slice(5, 10), slice(8, 13)), 1) == [(7, 10)]
+    assert interior_points(Crop.of(box(slice(5, 10), slice(8, 13))), 1) == [(7, 10)]
 
 
 def test_the_image_border_is_not_the_inside():
-    assert interior_points(box(slice(0, 5), slice(0, 5)), 1) == [(2, 2)]
+    assert interior_points(Crop.of(box(slice(0, 5), slice(0, 5))), 1) == [(2, 2)]
 
 
 def test_each_of_two_components_gets_a_point():
     mask = box(slice(2, 9), slice(2, 9)) | box(slice(14, 17), slice(20, 23))
-    assert interior_points(mask, 2) == [(5, 5), (15, 21)]
+    assert interior_points(Crop.of(mask), 2) == [(5, 5), (15, 21)]
 
 
 def test_a_mask_that_is_covered_gives_fewer_points():
-    assert interior_points(box(4, 4), 3) == [(4, 4)]
-    assert interior_points(box(slice(0, 0), 0), 3) == []
+    assert interior_points(Crop.of(box(4, 4)), 3) == [(4, 4)]
+    assert interior_points(Crop.of(box(slice(0, 0), 0)), 3) == []
 
 
 def test_a_box_is_widened_by_a_share_of_its_sides():
-    assert widened_box(box(slice(5, 15), slice(10, 30)), 0.1) == [[4, 8], [15, 31]]
-    assert widened_box(box(7, 8), 0.0) == [[7, 8], [7, 8]]
+    assert widened_box(Crop.of(box(slice(5, 15), slice(10, 30))), 0.1) == [[4, 8], [15, 31]]
+    assert widened_box(Crop.of(box(7, 8)), 0.0) == [[7, 8], [7, 8]]
 
 
 def test_a_step_sends_what_the_policy_says():
@@ -86,8 +88,8 @@ def test_an_object_that_stays_goes_on():
     [
         (BEFORE, state(box(slice(0, 0), 0)), "empty"),
         (AT_BORDER, state(box(slice(0, 0), 0)), "border"),
-        (BEFORE, state(BEFORE.mask, score=0.3), "predicted_iou"),
-        (state(BEFORE.mask, score=0.99), state(BEFORE.mask, score=0.45), "predicted_iou"),
+        (BEFORE, state(BEFORE.mask.full(), score=0.3), "predicted_iou"),
+        (state(BEFORE.mask.full(), score=0.99), state(BEFORE.mask.full(), score=0.45), "predicted_iou"),
         (BEFORE, state(box(slice(5, 8), slice(5, 8))), "area"),
         (AT_BORDER, state(box(slice(0, 3), slice(5, 8))), "border"),
         (BEFORE, state(np.ones(SHAPE, bool)), "area"),
@@ -110,5 +112,5 @@ def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
 
 def test_rules_can_be_switched_off():
     off = StopRules(min_predicted_iou=0, max_iou_drop=1, max_area_ratio=np.inf, min_overlap=0)
-    elsewhere = replace(BEFORE, mask=box(19, 29), score=0.0)
+    elsewhere = replace(BEFORE, mask=Crop.of(box(19, 29)), score=0.0)
     assert off.reason(BEFORE, elsewhere) is None

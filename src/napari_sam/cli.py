@@ -343,10 +343,10 @@ def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | Non
         by_object[mask.object_id].append(mask)
     table = Table("object", "planes", "voxels", "ended by", *(["IoU in 3D"] if ious else []))
     for object_id, masks in sorted(by_object.items()):
-        planes = sorted(mask.plane for mask in masks if mask.mask.any())
+        planes = sorted(mask.plane for mask in masks if mask.crop)
         span = f"{_index(planes[0])} to {_index(planes[-1])}" if planes else "none"
         reasons = ", ".join(sorted({mask.reason for mask in masks if mask.reason}))
-        voxels = sum(int(mask.mask.sum()) for mask in masks)
+        voxels = sum(mask.crop.area for mask in masks)
         table.add_row(str(object_id), span, str(voxels), reasons, *([f"{ious[object_id]:.3f}"] if ious else []))
     Console().print(table)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from math import isnan, nan
 from typing import TYPE_CHECKING
 
-import numpy as np
+from napari_sam.crops import iou
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from napari_sam.crops import Crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +39,12 @@ class Evidence:
     agreement: float = nan
 
     @classmethod
-    def of_step(
-        cls, before: NDArray[np.bool_], after: NDArray[np.bool_], *, predicted_iou: float, likeness: float
-    ) -> Evidence:
-        """Compare the masks ``(h, w)`` of one object on two neighbouring planes; the first must not be empty."""
+    def of_step(cls, before: Crop, after: Crop, *, predicted_iou: float, likeness: float) -> Evidence:
+        """Compare the masks of one object on two neighbouring planes; the first must not be empty."""
         return cls(
             predicted_iou=predicted_iou,
             overlap=iou(before, after),
-            area_ratio=int(after.sum()) / int(before.sum()),
+            area_ratio=after.area / before.area,
             likeness=likeness,
         )
 
@@ -56,12 +54,6 @@ class Evidence:
             **{f.name: _mean(getattr(self, f.name), getattr(other, f.name), weight) for f in fields(self)}
             | {"agreement": agreement}
         )
-
-
-def iou(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
-    """Intersection over union of two masks of one shape; 0 if both are empty."""
-    union = np.count_nonzero(one | other)
-    return float(np.count_nonzero(one & other) / union) if union else 0.0
 
 
 def _mean(one: float, other: float, weight: float) -> float:

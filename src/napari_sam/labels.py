@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_sam.crops import Crop
     from napari_sam.stack import Plane
 
 
@@ -73,7 +74,7 @@ def read_plane(labels: Any, plane: Plane) -> NDArray[np.integer[Any]]:
 
 
 def write_masks(
-    labels: Any, plane: Plane, masks: Mapping[int, NDArray[np.bool_]], *, overlap: Overlap = "keep"
+    labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap: Overlap = "keep"
 ) -> NDArray[np.bool_]:
     """Write the masks of one plane into ``labels``, in place.
 
@@ -83,8 +84,8 @@ def write_masks(
         Changed in place, only on ``plane`` and only if anything differs.
     plane : tuple of int
         Index of the plane.
-    masks : mapping of int to ndarray of bool
-        Object id to ``(h, w)``.
+    masks : mapping of int to Crop of bool
+        Object id to its mask on the plane.
     overlap : {"keep", "replace"}
         As in `merge_masks`.
 
@@ -102,7 +103,7 @@ def write_masks(
 
 
 def merge_masks(
-    current: NDArray[np.integer[Any]], masks: Mapping[int, NDArray[np.bool_]], *, overlap: Overlap = "keep"
+    current: NDArray[np.integer[Any]], masks: Mapping[int, Crop], *, overlap: Overlap = "keep"
 ) -> NDArray[np.integer[Any]]:
     """Merge masks into a label plane; the earlier of two masks that claim a voxel gets it.
 
@@ -113,8 +114,8 @@ def merge_masks(
     ----------
     current : ndarray of int
         ``(h, w)``; not changed.
-    masks : mapping of int to ndarray of bool
-        Object id to ``(h, w)``.
+    masks : mapping of int to Crop of bool
+        Object id to its mask on the plane.
     overlap : {"keep", "replace"}
         What happens to voxels of other objects under a mask.
 
@@ -126,43 +127,7 @@ def merge_masks(
     merged = np.where(np.isin(current, list(masks)), 0, current).astype(current.dtype)
     free = np.ones(current.shape, dtype=bool) if overlap == "replace" else merged == 0
     for object_id, mask in masks.items():
-        merged[mask & free] = object_id
-        free &= ~mask
+        window = mask.window
+        merged[window][mask.pixels & free[window]] = object_id
+        free[window] &= ~mask.pixels
     return merged
-
-
-def share_pixels(
-    masks: Mapping[int, NDArray[np.bool_]], logits: Callable[[int], NDArray[np.float32]]
-) -> dict[int, NDArray[np.bool_]]:
-    """Give each pixel that several masks claim to the one with the highest logit.
-
-    Parameters
-    ----------
-    masks : mapping of int to ndarray of bool
-        Object id to ``(h, w)``; not changed.
-    logits : callable
-        Object id to its logits ``(h, w)``; asked only for objects that compete, one at a time.
-
-    Returns
-    -------
-    dict
-        Object id to a mask ``(h, w)``; no two of them overlap, and together they cover what they covered before.
-    """
-    if not masks:
-        return {}
-    claims = np.zeros(next(iter(masks.values())).shape, dtype=np.int32)
-    for mask in masks.values():
-        claims += mask
-    contested = np.nonzero(claims > 1)
-    highest = np.full(len(contested[0]), -np.inf, dtype=np.float32)
-    winner = np.zeros(len(contested[0]), dtype=np.int64)
-    for object_id, mask in masks.items():
-        claimed = mask[contested]
-        if claimed.any():
-            values = np.where(claimed, logits(object_id)[contested], -np.inf)
-            winner[values > highest] = object_id
-            highest = np.maximum(highest, values)
-    shared = {object_id: mask.copy() for object_id, mask in masks.items()}
-    for object_id, mask in shared.items():
-        mask[contested] &= winner == object_id
-    return shared

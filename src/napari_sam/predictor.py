@@ -93,11 +93,47 @@ def predict(
         logits = _replay(sam, embedding, prompts, logits)
     results: dict[int, MaskPrediction] = {}
     for chunk, multimask in _chunks_of_one_kind(prompts, logits, multimask_output, _at_once(sam, embedding.frame)):
-        decoded = _decode(
-            sam, embedding, [prompts[i] for i in chunk], [logits[i] for i in chunk], multimask_output=multimask
-        )
-        results.update(zip(chunk, decoded, strict=True))
+        with torch.inference_mode():
+            decoded = _decode(
+                sam, embedding, [prompts[i] for i in chunk], [logits[i] for i in chunk], multimask_output=multimask
+            )
+            for index, masks, ious in zip(chunk, *decoded, strict=True):
+                results[index] = _best_first(sam, masks, ious, embedding.frame)
     return tuple(results[index] for index in range(len(prompts)))
+
+
+def predict_low_res(
+    sam: Sam,
+    embedding: ImageEmbedding,
+    prompts: Sequence[Prompt],
+    *,
+    multimask_output: bool | None = None,
+    mask_input: Sequence[LowRes | None] | None = None,
+) -> list[tuple[LowRes, float]]:
+    """Decode prompts that share one plane and keep the best mask of each, without upscaling it.
+
+    Parameters
+    ----------
+    sam, embedding, prompts, multimask_output, mask_input
+        As in `predict`.
+
+    Returns
+    -------
+    list of (ndarray of float32, float)
+        The low-res logits ``(H/low_res_stride, W/low_res_stride)`` and the predicted IoU of each prompt.
+    """
+    logits = _checked_mask_input(mask_input, len(prompts), embedding.frame, sam.config.grid.low_res_stride)
+    results: dict[int, tuple[LowRes, float]] = {}
+    for chunk, multimask in _chunks_of_one_kind(prompts, logits, multimask_output, _at_once(sam, embedding.frame)):
+        with torch.inference_mode():
+            masks, ious = _decode(
+                sam, embedding, [prompts[i] for i in chunk], [logits[i] for i in chunk], multimask_output=multimask
+            )
+            best, where = ious.max(dim=1)
+            masks = masks[torch.arange(len(chunk)), where]  # (P, ., .)
+        for index, mask, iou in zip(chunk, masks.cpu().numpy(), best.tolist(), strict=True):
+            results[index] = mask, iou
+    return [results[index] for index in range(len(prompts))]
 
 
 def upscale(sam: Sam, low_res_logits: LowRes, frame: Frame) -> NDArray[np.float32]:
@@ -113,8 +149,8 @@ def _decode(
     mask_input: Sequence[LowRes | None],
     *,
     multimask_output: bool,
-) -> list[MaskPrediction]:
-    """Decode prompts of one kind in one batch."""
+) -> tuple[Tensor, Tensor]:
+    """Decode prompts of one kind in one batch: ``(P, M, ., .)`` low-res logits and ``(P, M)`` predicted IoUs."""
     inputs = to_model_frame(
         prompts,
         embedding.frame,
@@ -123,17 +159,15 @@ def _decode(
         dtype=sam.dtype,
         mask_input=mask_input,
     )
-    with torch.inference_mode():
-        low_res_logits, ious = sam.decode(
-            embedding.image_embedding[None].to(sam.device, sam.dtype),
-            point_coords=inputs.point_coords,
-            point_labels=inputs.point_labels,
-            boxes=inputs.boxes,
-            mask_input=inputs.mask_input,
-            multimask_output=multimask_output,
-        )
-        pairs = zip(low_res_logits.float(), ious.float(), strict=True)
-        return [_best_first(sam, *pair, embedding.frame) for pair in pairs]
+    low_res_logits, ious = sam.decode(
+        embedding.image_embedding[None].to(sam.device, sam.dtype),
+        point_coords=inputs.point_coords,
+        point_labels=inputs.point_labels,
+        boxes=inputs.boxes,
+        mask_input=inputs.mask_input,
+        multimask_output=multimask_output,
+    )
+    return low_res_logits.float(), ious.float()
 
 
 def _best_first(sam: Sam, low_res_logits: Tensor, ious: Tensor, frame: Frame) -> MaskPrediction:

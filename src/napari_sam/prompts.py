@@ -39,7 +39,8 @@ class Prompt:
         Two opposite corners, in any order. They are the centres of the outermost pixels: an object of the one pixel
         (5, 7) has the box ``[[5, 7], [5, 7]]``.
     mask : ndarray of bool or None
-        ``(h, w)``, the object as it is known so far, e.g. painted.
+        ``(h, w)``, the object as it is known so far, e.g. painted. An empty one, with nothing else, says that the
+        object is not on this plane.
     object_id : int
         The label that the object gets, at least 1.
 
@@ -70,6 +71,9 @@ class Prompt:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.mask is not None and not self.mask.any() and (self.points or self.box is not None):
+            msg = "mask is empty, which says that the object is not here, but there are points or a box; leave one out"
+            raise ValueError(msg)
         if not self.points and self.box is None and self.mask is None:
             msg = "prompt is empty: expected points, a box or a mask; give at least one of them"
             raise ValueError(msg)
@@ -277,9 +281,6 @@ def _checked_mask(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     checked = np.array(mask)
     if checked.ndim != 2 or checked.dtype != np.bool_:
         msg = f"mask must be boolean (h, w), got {checked.dtype} {checked.shape}; of a label image take labels == id"
-        raise ValueError(msg)
-    if not checked.any():
-        msg = "mask is empty: expected at least one pixel of the object; leave the mask out if none is known"
         raise ValueError(msg)
     checked.flags.writeable = False
     return checked

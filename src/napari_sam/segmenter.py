@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from napari_sam.appearance import Appearance
 from napari_sam.cache import EmbeddingCache
 from napari_sam.cache_store import as_location
 from napari_sam.checkpoints import load_sam
 from napari_sam.contrast import estimate_contrast
-from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, share_pixels, write_masks
+from napari_sam.crops import Crop
+from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, write_masks
 from napari_sam.model.sam import Sam
-from napari_sam.predictor import LowRes, MaskPrediction, predict, upscale
-from napari_sam.prompts import Prompt, check_inside, mask_to_logits
-from napari_sam.propagation import PlaneMask, propagate, settle
+from napari_sam.predictor import LowRes, MaskPrediction, predict, predict_low_res
+from napari_sam.prompts import SURE_LOGIT, Prompt, check_inside, mask_to_logits
+from napari_sam.propagation import PlaneMask, propagate
+from napari_sam.sharing import settle, share
 from napari_sam.stack import open_stack
 from napari_sam.step import PlaneState, StepPrompt, StopRules
+from napari_sam.vision import SamVision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import torch
-    from numpy.typing import NDArray
 
     from napari_sam.contrast import Limits
     from napari_sam.stack import Plane
@@ -209,7 +210,8 @@ class Segmenter:
             raise ValueError(msg)
         prompts = self._checked_for_writing(prompts)
         for plane, here in _by_plane(prompts).items():
-            write_masks(self._labels, plane, self._masks(plane, here), overlap=overlap)
+            found = share(self._decode(plane, here))
+            write_masks(self._labels, plane, {each.object_id: each.mask for each in found}, overlap=overlap)
         return self._labels
 
     def propagate(
@@ -221,11 +223,13 @@ class Segmenter:
         stop: int | None = None,
         rules: StopRules | None = None,
         step: StepPrompt | None = None,
+        changed: Iterable[Plane] | None = None,
     ) -> Iterator[PlaneMask]:
         """Carry the prompted objects through the stack and write them into the labels plane by plane.
 
         Every prompted plane is an anchor: its mask stays as it is, and walks start from it to both sides. A prompt
-        that is nothing but a mask is taken as it is. Voxels of other objects are never changed.
+        that is nothing but a mask is taken as it is; an empty mask says that the object is not there, and walks end
+        before it. Voxels of other objects are never changed.
 
         Parameters
         ----------
@@ -239,6 +243,9 @@ class Segmenter:
             When an object has ended.
         step : StepPrompt, optional
             What a mask tells the next plane. None: what suits the model.
+        changed : iterable of tuple of int, optional
+            The prompted planes that are new or different since the prompts were last propagated. Then only the planes
+            between them and the next prompts of the same object are walked again. None: everything.
 
         Returns
         -------
@@ -257,63 +264,45 @@ class Segmenter:
             if not start <= prompt.plane[axis] < stop:
                 msg = f"prompts must lie between start {start} and stop {stop} on axis {axis}, got {prompt.plane}"
                 raise ValueError(msg)
-        return self._propagate(prompts, axis, range(start, stop), rules, step)
+        anew = None if changed is None else frozenset(changed)
+        return self._propagate(prompts, axis, range(start, stop), rules=rules, step=step, changed=anew)
 
-    def _propagate(
-        self,
-        prompts: Sequence[Prompt],
-        axis: int,
-        positions: range,
-        rules: StopRules | None,
-        step: StepPrompt | None,
-    ) -> Iterator[PlaneMask]:
+    def _propagate(self, prompts: Sequence[Prompt], axis: int, positions: range, **how: Any) -> Iterator[PlaneMask]:
+        how["step"] = how["step"] or StepPrompt.suited_to(self._sam.config)
         found = propagate(
             [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)],
+            SamVision(self._sam, self._cache.get_or_encode),
             axis=axis,
-            start=positions.start,
-            stop=positions.stop,
-            get_embedding=self._cache.get_or_encode,
+            positions=positions,
             get_labels=partial(read_plane, self._labels),
-            predict=partial(predict, self._sam),
-            upscale=partial(upscale, self._sam),
-            look=partial(Appearance.of, channels=self._sam.config.decoder.dim),
-            rules=rules,
-            step=step or StepPrompt.suited_to(self._sam.config),
+            **how,
         )
         for plane_masks in found:
-            masks = {each.object_id: each.mask for each in plane_masks}
-            write_masks(self._labels, plane_masks[0].plane, masks)
+            write_masks(self._labels, plane_masks[0].plane, {each.object_id: each.crop for each in plane_masks})
             yield from plane_masks
-
-    def _masks(self, plane: Plane, prompts: Sequence[Prompt]) -> dict[int, NDArray[np.bool_]]:
-        """Best masks of one plane, without overlap."""
-        states = {state.object_id: state for state in self._decode(plane, prompts)}
-        return share_pixels(
-            {object_id: state.mask for object_id, state in states.items()},
-            lambda object_id: upscale(self._sam, states[object_id].low_res_logits, states[object_id].frame),
-        )
 
     def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         """Where walks start on one plane: painted masks as they are, other prompts decoded."""
         painted = [prompt for prompt in prompts if prompt.mask is not None and prompt.box is None and not prompt.points]
         states = self._decode(plane, [prompt for prompt in prompts if prompt not in painted])
         states += [self._painted(prompt) for prompt in painted]
-        return settle(states, read_plane(self._labels, plane), partial(upscale, self._sam))
+        return settle(states, read_plane(self._labels, plane))
 
     def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         if not prompts:
             return []
         embedding = self._cache.get_or_encode(plane)
-        predictions = predict(self._sam, embedding, prompts)
+        found = predict_low_res(self._sam, embedding, prompts)
         return [
-            PlaneState.decoded(prompt.object_id, plane, prediction, embedding.frame)
-            for prompt, prediction in zip(prompts, predictions, strict=True)
+            PlaneState.decoded(prompt.object_id, plane, *logits_and_iou, embedding.frame)
+            for prompt, logits_and_iou in zip(prompts, found, strict=True)
         ]
 
     def _painted(self, prompt: Prompt) -> PlaneState:
         mask, frame = np.asarray(prompt.mask), self._cache.frame
-        logits = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
-        return PlaneState(prompt.object_id, prompt.plane, mask, 1.0, logits, frame)
+        low_res = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
+        logits = Crop.around(low_res, low_res > -SURE_LOGIT, outside=-SURE_LOGIT)
+        return PlaneState(prompt.object_id, prompt.plane, Crop.of(mask), 1.0, logits, frame)
 
     def _check(self, prompt: Prompt) -> None:
         self._stack.check_plane(prompt.plane)

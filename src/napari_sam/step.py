@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_sam.prompts import Prompt
+from napari_sam.crops import Crop, shared_area
+from napari_sam.prompts import SURE_LOGIT, Prompt
+from napari_sam.upscaling import upscaled_mask
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_sam.evidence import Evidence
     from napari_sam.image import Frame
     from napari_sam.model.config import SamConfig
-    from napari_sam.predictor import LowRes, MaskPrediction
+    from napari_sam.predictor import LowRes
     from napari_sam.stack import Plane
 
-Reason = Literal["range", "anchor", "empty", "border", "area", "overlap", "predicted_iou", "appearance", "taken"]
+Reason = Literal[
+    "range", "anchor", "empty", "border", "area", "overlap", "predicted_iou", "appearance", "taken", "stop"
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,28 +33,32 @@ class PlaneState:
         Its label.
     plane : tuple of int
         Where it is.
-    mask : ndarray of bool
-        ``(h, w)``.
+    mask : Crop of bool
+        Of the plane; empty on a plane where the user said that the object is not.
     score : float
         Predicted IoU; 1 for a mask that the user gave.
-    low_res_logits : ndarray of float32
-        The dense prompt for the next plane.
+    logits : Crop of float32
+        Low-res logits, the dense prompt for the next plane; surely background where there is no pixel.
     frame : Frame
         Geometry of the plane and of the logits.
     """
 
     object_id: int
     plane: Plane
-    mask: NDArray[np.bool_]
+    mask: Crop
     score: float
-    low_res_logits: LowRes
+    logits: Crop
     frame: Frame
 
     @classmethod
-    def decoded(cls, object_id: int, plane: Plane, prediction: MaskPrediction, frame: Frame) -> PlaneState:
-        """Take the best mask of a prediction."""
-        score = float(prediction.iou_predictions[0])
-        return cls(object_id, plane, prediction.masks[0], score, prediction.low_res_logits[0], frame)
+    def decoded(cls, object_id: int, plane: Plane, low_res_logits: LowRes, score: float, frame: Frame) -> PlaneState:
+        """Take what the decoder gave for the object; what is surely background is not kept."""
+        logits = Crop.around(low_res_logits, low_res_logits > -SURE_LOGIT / 2, outside=-SURE_LOGIT)
+        return cls(object_id, plane, upscaled_mask(logits, frame), score, logits, frame)
+
+    def emptied(self) -> PlaneState:
+        """Return what is left of an object that has ended here."""
+        return replace(self, mask=Crop.empty(self.mask.shape))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +107,7 @@ class StepPrompt:
             state.plane,
             interior_points(state.mask, self.points),
             box=widened_box(state.mask, self.margin) if self.box else None,
-            mask=state.mask if self.mask else None,
+            mask=state.mask.full() if self.mask else None,
             object_id=state.object_id,
         )
 
@@ -139,14 +145,13 @@ class StopRules:
 
     def reason(self, before: PlaneState, after: PlaneState, evidence: Evidence | None = None) -> Reason | None:
         """Why the object that was ``before`` is not believed in ``after``; None if it is."""
-        old, new = int(before.mask.sum()), int(after.mask.sum())
-        shared = int((before.mask & after.mask).sum())
+        old, new, shared = before.mask.area, after.mask.area, shared_area(before.mask, after.mask)
         if new < max(self.min_area, 1):
-            return "border" if _touches_border(before.mask) else "empty"
+            return "border" if before.mask.touches_border else "empty"
         if after.score < max(self.min_predicted_iou, before.score - self.max_iou_drop):
             return "predicted_iou"
         if new * self.max_area_ratio < old:
-            return "border" if _touches_border(before.mask) else "area"
+            return "border" if before.mask.touches_border else "area"
         if new > old * self.max_area_ratio:
             return "area"
         if shared < self.min_overlap * (old + new - shared):
@@ -154,7 +159,7 @@ class StopRules:
         return "appearance" if evidence is not None and evidence.likeness < self.min_likeness else None
 
 
-def interior_points(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int]]:
+def interior_points(mask: Crop, count: int) -> list[tuple[int, int]]:
     """Find points deep inside a mask.
 
     Each is the pixel farthest from the outside that is not in the discs around the points before it; so several
@@ -162,8 +167,8 @@ def interior_points(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int]
 
     Parameters
     ----------
-    mask : ndarray of bool
-        ``(h, w)``.
+    mask : Crop of bool
+        Of the plane.
     count : int
         At most this many.
 
@@ -174,30 +179,23 @@ def interior_points(mask: NDArray[np.bool_], count: int) -> list[tuple[int, int]
     """
     from scipy.ndimage import distance_transform_edt
 
-    if count < 1 or not mask.any():
+    if count < 1 or not mask:
         return []
-    top, left, bottom, right = _extent(mask)
-    depth = distance_transform_edt(np.pad(mask[top : bottom + 1, left : right + 1], 1))
+    depth = distance_transform_edt(np.pad(mask.pixels, 1))
     rows, columns = np.ogrid[: depth.shape[0], : depth.shape[1]]
     points: list[tuple[int, int]] = []
     while len(points) < count and depth.any():
         row, column = (int(i) for i in np.unravel_index(depth.argmax(), depth.shape))
-        points.append((top + row - 1, left + column - 1))
+        points.append((mask.top + row - 1, mask.left + column - 1))
         depth[(rows - row) ** 2 + (columns - column) ** 2 <= depth[row, column] ** 2] = 0
     return points
 
 
-def widened_box(mask: NDArray[np.bool_], margin: float) -> list[list[float]]:
+def widened_box(mask: Crop, margin: float) -> list[list[float]]:
     """Box of a mask as in `Prompt`, each side moved outwards by ``margin`` times the height or the width."""
-    top, left, bottom, right = _extent(mask)
-    rows, columns = margin * (bottom - top + 1), margin * (right - left + 1)
-    return [[top - rows, left - columns], [bottom + rows, right + columns]]
-
-
-def _extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return int(rows[0]), int(columns[0]), int(rows[-1]), int(columns[-1])
-
-
-def _touches_border(mask: NDArray[np.bool_]) -> bool:
-    return bool(mask[0].any() or mask[-1].any() or mask[:, 0].any() or mask[:, -1].any())
+    height, width = mask.pixels.shape
+    rows, columns = margin * height, margin * width
+    return [
+        [mask.top - rows, mask.left - columns],
+        [mask.top + height - 1 + rows, mask.left + width - 1 + columns],
+    ]

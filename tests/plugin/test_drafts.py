@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_sam.cleanup import Cleanup
-from napari_sam.plugin.drafts import Crop, DraftLabels, cleaned, edits, render
+from napari_sam.crops import Crop
+from napari_sam.plugin.drafts import DraftLabels, cleaned, edits, render
 from napari_sam.plugin.view import ImageView
 
 SHAPE = (3, 4, 6, 7)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from napari_sam.crops import Crop
 from napari_sam.plugin import walk
-from napari_sam.plugin.drafts import Crop
 from napari_sam.plugin.session import Draft, Session
 from napari_sam.prompts import Prompt
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_sam.plugin.drafts import Crop, Surroundings
+from napari_sam.crops import Crop
+from napari_sam.plugin.drafts import Surroundings
 from napari_sam.plugin.torch_import import import_torch
 from napari_sam.plugin.view import resample
 

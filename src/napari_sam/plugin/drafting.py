@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
+    from napari_sam.crops import Crop
     from napari_sam.plugin.bench import OpenSegmenter, SegmenterLike
     from napari_sam.plugin.channels import Channels
-    from napari_sam.plugin.drafts import Crop, LabelPlane
+    from napari_sam.plugin.drafts import LabelPlane
     from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.results import Entry
     from napari_sam.plugin.session import Ask, Draft

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam.cleanup import Cleanup, clean
+from napari_sam.crops import Crop
 from napari_sam.labels import LABELS_DTYPE, Overlap, merge_masks
 
 if TYPE_CHECKING:
@@ -18,52 +18,6 @@ if TYPE_CHECKING:
     from napari_sam.stack import Plane
 
 LabelPlane = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Crop:
-    """A mask of a plane without its empty margin.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        ``(h, w)`` of the plane.
-    top, left : int
-        Where the pixels begin.
-    pixels : ndarray of bool
-        As large as the object is; read-only.
-    """
-
-    shape: tuple[int, int]
-    top: int
-    left: int
-    pixels: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, mask: NDArray[np.bool_]) -> Crop:
-        """Crop a mask ``(h, w)``."""
-        height, width = mask.shape
-        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-        if rows.size == 0:
-            return cls((height, width), 0, 0, np.zeros((0, 0), bool))
-        pixels = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
-        pixels.flags.writeable = False
-        return cls((height, width), int(rows[0]), int(columns[0]), pixels)
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """Where in the plane the pixels are."""
-        height, width = self.pixels.shape
-        return slice(self.top, self.top + height), slice(self.left, self.left + width)
-
-    def full(self) -> NDArray[np.bool_]:
-        """Mask of the whole plane, ``(h, w)``."""
-        mask = np.zeros(self.shape, bool)
-        mask[self.window] = self.pixels
-        return mask
-
-    def __bool__(self) -> bool:
-        return bool(self.pixels.size)
 
 
 Crops = Mapping[tuple[int, "Plane"], Crop]  # (object id, plane) to mask
@@ -233,7 +187,7 @@ def edits(
     values: list[NDArray[Any]] = [np.zeros(0, labels.dtype)]
     for plane in sorted({plane for _, plane in crops}):
         current = np.asarray(labels[view.index(plane)])
-        masks = {one: crop.full() for (one, where), crop in sorted(crops.items()) if where == plane}
+        masks = {one: crop for (one, where), crop in sorted(crops.items()) if where == plane}
         merged = merge_masks(current, masks, overlap=overlap)
         changed = merged != current
         indices.append(view.to_data(plane, np.argwhere(changed).astype(float)).astype(np.intp))

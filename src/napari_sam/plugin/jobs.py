@@ -10,8 +10,9 @@ from napari_sam.plugin.work import Desk, Job
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
 
+    from napari_sam.crops import Crop
     from napari_sam.plugin.bench import Bench
-    from napari_sam.plugin.drafts import Crop, LabelPlane
+    from napari_sam.plugin.drafts import LabelPlane
     from napari_sam.plugin.session import Ask
     from napari_sam.plugin.walk import Route
     from napari_sam.predictor import MaskPrediction

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from napari_sam.plugin.drafts import Crop
+from napari_sam.crops import Crop
 from napari_sam.plugin.drawn import Drawn
 from napari_sam.plugin.layers import LABEL, OBJECT, affine_between
 from napari_sam.plugin.session import Draft, with_commits

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.cleanup import Cleanup
+from napari_sam.crops import Crop
 from napari_sam.labels import check_ids
-from napari_sam.plugin.drafts import Crop, cleaned, edits, render
+from napari_sam.plugin.drafts import cleaned, edits, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

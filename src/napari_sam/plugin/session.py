@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from napari_sam.plugin.drafts import Crop
+from napari_sam.crops import Crop
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:

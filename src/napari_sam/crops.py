@@ -1,0 +1,152 @@
+"""A rectangle of a plane and the one value of everything around it: masks and logits without their empty margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Window = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """Part of a plane.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        ``(h, w)`` of the plane.
+    top, left : int
+        Where the pixels begin.
+    pixels : ndarray
+        Of any size up to that of the plane, or none at all; read-only.
+    outside : float
+        What the plane holds everywhere else.
+    """
+
+    shape: tuple[int, int]
+    top: int
+    left: int
+    pixels: NDArray[Any]
+    outside: float = 0
+
+    @classmethod
+    def of(cls, mask: NDArray[np.bool_]) -> Crop:
+        """Crop a mask ``(h, w)`` to the object in it."""
+        return cls.around(mask, mask, outside=0)
+
+    @classmethod
+    def around(cls, values: NDArray[Any], where: NDArray[np.bool_], *, outside: float) -> Crop:
+        """Crop a plane ``(h, w)`` to the pixels that are true in ``where``; the rest becomes ``outside``."""
+        height, width = values.shape
+        rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+        if rows.size == 0:
+            return cls.empty((height, width), values.dtype, outside=outside)
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return cls((height, width), int(rows[0]), int(columns[0]), _frozen(values[window]), outside)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int], dtype: Any = np.bool_, *, outside: float = 0) -> Crop:
+        """Return a plane that is ``outside`` everywhere."""
+        return cls(shape, 0, 0, np.zeros((0, 0), dtype), outside)
+
+    @property
+    def window(self) -> Window:
+        """Where in the plane the pixels are."""
+        height, width = self.pixels.shape
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
+
+    @property
+    def area(self) -> int:
+        """How many pixels are not zero."""
+        return int(np.count_nonzero(self.pixels))
+
+    @property
+    def touches_border(self) -> bool:
+        """Whether a mask, which must be cropped tightly, reaches the border of the plane."""
+        (bottom, right), (height, width) = (self.window[0].stop, self.window[1].stop), self.shape
+        return bool(self) and (self.top == 0 or self.left == 0 or bottom == height or right == width)
+
+    def __bool__(self) -> bool:
+        """Whether there are any pixels; of a tight mask, whether there is an object."""
+        return bool(self.pixels.size)
+
+    def full(self) -> NDArray[Any]:
+        """Return the whole plane, ``(h, w)``."""
+        return self.within((slice(0, self.shape[0]), slice(0, self.shape[1])))
+
+    def within(self, window: Window) -> NDArray[Any]:
+        """Return what another window of the plane holds, as an array of its own."""
+        size = tuple(part.stop - part.start for part in window)
+        values = np.full(size, self.outside, self.pixels.dtype)
+        common = _common(self.window, window)
+        if common is not None:
+            values[_relative(common, window)] = self.pixels[_relative(common, self.window)]
+        return values
+
+    def masked(self, keep: NDArray[np.bool_]) -> Crop:
+        """Return the part of a mask that is true in ``keep``, which has the size of the pixels."""
+        kept = self.pixels & keep
+        if np.array_equal(kept, self.pixels):
+            return self
+        smaller = Crop.of(kept)
+        return Crop(self.shape, self.top + smaller.top, self.left + smaller.left, smaller.pixels)
+
+    def shifted(self, rows: int, columns: int) -> Crop:
+        """Move the pixels over the plane; what leaves it is cut off."""
+        plane = slice(0, self.shape[0]), slice(0, self.shape[1])
+        moved = (
+            slice(self.top + rows, self.window[0].stop + rows),
+            slice(self.left + columns, self.window[1].stop + columns),
+        )
+        common = _common(moved, plane)
+        if common is None:
+            return Crop.empty(self.shape, self.pixels.dtype, outside=self.outside)
+        pixels = _frozen(self.pixels[_relative(common, moved)])
+        return Crop(self.shape, common[0].start, common[1].start, pixels, self.outside)
+
+
+def shared_area(one: Crop, other: Crop) -> int:
+    """Count the pixels that two masks of one plane have in common."""
+    common = _common(one.window, other.window)
+    if common is None:
+        return 0
+    both = one.pixels[_relative(common, one.window)] & other.pixels[_relative(common, other.window)]
+    return int(np.count_nonzero(both))
+
+
+def iou(one: Crop, other: Crop) -> float:
+    """Intersection over union of two masks of one plane; 0 if both are empty."""
+    shared = shared_area(one, other)
+    union = one.area + other.area - shared
+    return shared / union if union else 0.0
+
+
+def hull(windows: list[Window]) -> Window:
+    """Return the smallest window that holds all of these."""
+    rows, columns = zip(*windows, strict=True)
+    return (
+        slice(min(part.start for part in rows), max(part.stop for part in rows)),
+        slice(min(part.start for part in columns), max(part.stop for part in columns)),
+    )
+
+
+def _common(one: Window, other: Window) -> Window | None:
+    rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _relative(window: Window, origin: Window) -> Window:
+    rows, columns = (slice(a.start - b.start, a.stop - b.start) for a, b in zip(window, origin, strict=True))
+    return rows, columns
+
+
+def _frozen(pixels: NDArray[Any]) -> NDArray[Any]:
+    own = pixels.copy()
+    own.flags.writeable = False
+    return own

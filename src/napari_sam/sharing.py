@@ -1,0 +1,87 @@
+"""Objects that meet on a plane: every pixel goes to one of them, and none to somebody who was there before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.prompts import SURE_LOGIT
+from napari_sam.upscaling import upscaled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.crops import Crop
+    from napari_sam.step import PlaneState
+
+
+def settle(states: Sequence[PlaneState], labels: NDArray[np.integer[Any]]) -> list[PlaneState]:
+    """Give every pixel of a plane to one object.
+
+    What other objects hold in ``labels`` is theirs; the rest goes to the highest logit. An object that loses pixels
+    loses them in its logits, too, so that it does not come back for them on the next plane.
+
+    Parameters
+    ----------
+    states : sequence of PlaneState
+        Different objects on one plane.
+    labels : ndarray of int
+        ``(h, w)``, the current labels of the plane; voxels of the objects themselves count as free.
+
+    Returns
+    -------
+    list of PlaneState
+        In the same order; masks do not overlap.
+    """
+    own = np.array([0, *(state.object_id for state in states)])
+    free = [state.mask.masked(np.isin(labels[state.mask.window], own)) for state in states]
+    return share([without_lost(state, mask) for state, mask in zip(states, free, strict=True)])
+
+
+def share(states: Sequence[PlaneState]) -> list[PlaneState]:
+    """Give each pixel that several objects of a plane claim to the highest logit; the first of equals wins."""
+    shared = _share(states, [state.mask for state in states])
+    return [without_lost(state, mask) for state, mask in zip(states, shared, strict=True)]
+
+
+def without_lost(state: PlaneState, mask: Crop) -> PlaneState:
+    """Reduce an object to a part of its mask: what it has lost is surely background in its logits, too."""
+    if mask is state.mask:
+        return state
+    rows, columns = (
+        ((np.arange(part.start, part.stop) + 0.5) * padded / (count * scale)).astype(int).clip(0, size - 1)
+        for part, padded, count, scale, size in zip(
+            state.logits.window, state.frame.padded_size, state.logits.shape, state.frame.scale, mask.shape, strict=True
+        )
+    )  # the pixel of the plane under the centre of each cell
+    if not (rows.size and columns.size):
+        return replace(state, mask=mask)
+    window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    lost = (state.mask.within(window) & ~mask.within(window))[np.ix_(rows - rows[0], columns - columns[0])]
+    pixels = np.where(lost, -SURE_LOGIT, state.logits.pixels).astype(np.float32)
+    return replace(state, mask=mask, logits=replace(state.logits, pixels=pixels))
+
+
+def _share(states: Sequence[PlaneState], masks: Sequence[Crop]) -> list[Crop]:
+    if len(masks) < 2:
+        return list(masks)
+    claims = np.zeros(masks[0].shape, np.uint16)
+    for mask in masks:
+        claims[mask.window] += mask.pixels
+    contested = claims > 1
+    if not contested.any():
+        return list(masks)
+    highest = np.full(claims.shape, -np.inf, np.float32)
+    winner = np.full(claims.shape, -1, np.int32)
+    for index, (state, mask) in enumerate(zip(states, masks, strict=True)):
+        claimed = mask.pixels & contested[mask.window]
+        if claimed.any():
+            values = np.where(claimed, upscaled(state.logits, state.frame, mask.window), -np.inf)
+            better = values > highest[mask.window]
+            winner[mask.window][better] = index
+            np.maximum(highest[mask.window], values, out=highest[mask.window])
+    return [mask.masked(~contested[mask.window] | (winner[mask.window] == i)) for i, mask in enumerate(masks)]

@@ -1,0 +1,74 @@
+"""From low-res logits to the pixels of a plane, in a window around one object only."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.crops import Crop
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.crops import Window
+    from napari_sam.image import Frame
+
+
+def upscaled(logits: Crop, frame: Frame, window: Window) -> NDArray[np.float32]:
+    """Upscale low-res logits in a window of the plane, as `Sam.postprocess` does for the whole plane.
+
+    Parameters
+    ----------
+    logits : Crop of float32
+        Of the low-res logits ``(H/low_res_stride, W/low_res_stride)``.
+    frame : Frame
+        Geometry of the plane.
+    window : tuple of slice
+        Rows and columns of the plane.
+
+    Returns
+    -------
+    ndarray of float32
+        As large as the window, above 0 is object.
+    """
+    rows, columns = (matrix[part] for matrix, part in zip(_matrices(frame, logits.shape), window, strict=True))
+    height, width = (_used(part) for part in (rows, columns))
+    values: NDArray[np.float32] = rows[:, height] @ logits.within((height, width)) @ columns[:, width].T
+    return values
+
+
+def upscaled_mask(logits: Crop, frame: Frame) -> Crop:
+    """Return the mask that low-res logits stand for, on the plane and cropped."""
+    positive = Crop.of(logits.pixels > 0)
+    if not positive:
+        return Crop.empty(frame.original_size)
+    found = Crop(logits.shape, logits.top + positive.top, logits.left + positive.left, positive.pixels)
+    matrices = zip(_matrices(frame, logits.shape), found.window, strict=True)
+    window = tuple(_used(matrix[:, cells].T) for matrix, cells in matrices)
+    inside = Crop.of(upscaled(logits, frame, (window[0], window[1])) > 0)
+    top, left = window[0].start + inside.top, window[1].start + inside.left
+    return Crop(frame.original_size, top, left, inside.pixels) if inside else Crop.empty(frame.original_size)
+
+
+def _used(matrix: NDArray[np.float32]) -> slice:
+    """Columns of a matrix that are not all zero."""
+    used = np.flatnonzero(matrix.any(axis=0))
+    return slice(int(used[0]), int(used[-1]) + 1)
+
+
+@lru_cache(maxsize=8)
+def _matrices(frame: Frame, cells: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """For rows and columns: the weight of each cell ``(pixels, cells)``; bilinear upscaling is linear in each axis."""
+    import torch
+    import torch.nn.functional as F
+
+    matrices = []
+    for count, padded, size, original in zip(
+        cells, frame.padded_size, frame.input_size, frame.original_size, strict=True
+    ):
+        weights = F.interpolate(torch.eye(count)[None], padded, mode="linear", align_corners=False)[..., :size]
+        weights = F.interpolate(weights, original, mode="linear", align_corners=False)  # (1, cells, pixels)
+        matrices.append(np.ascontiguousarray(weights[0].T.numpy()))
+    return matrices[0], matrices[1]

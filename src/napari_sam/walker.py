@@ -1,0 +1,157 @@
+"""Walk in one direction: from plane to plane with all objects at once, until a rule ends each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.evidence import Evidence
+from napari_sam.sharing import settle, without_lost
+from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.appearance import Appearance
+    from napari_sam.crops import Crop
+    from napari_sam.stack import Plane
+    from napari_sam.track import Track
+    from napari_sam.vision import Vision
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where one object has come on one plane.
+
+    Attributes
+    ----------
+    state : PlaneState
+        Without pixels where the object has ended.
+    reason : str or None
+        Why it goes no further.
+    evidence : Evidence
+        What speaks for the mask, or against it.
+    """
+
+    state: PlaneState
+    reason: Reason | None
+    evidence: Evidence
+
+    @classmethod
+    def given(cls, anchor: PlaneState) -> Step:
+        """Return the step that an anchor is; without pixels it says "not here", or has lost all it had to others."""
+        why: Reason = "taken" if anchor.logits else "stop"
+        return cls(anchor, None if anchor.mask else why, Evidence(predicted_iou=anchor.score))
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What a walk remembers of an object.
+
+    Attributes
+    ----------
+    state : PlaneState
+        Where it was last.
+    origin : Appearance
+        What it looked like on the anchor that it comes from.
+    """
+
+    state: PlaneState
+    origin: Appearance
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """Carries objects along a track.
+
+    Attributes
+    ----------
+    vision : Vision
+        Decodes.
+    get_labels : callable
+        Plane to its current labels ``(h, w)``.
+    rules : StopRules
+        When an object has ended.
+    prompts : StepPrompt
+        What is sent from plane to plane.
+    """
+
+    vision: Vision
+    get_labels: Callable[[Plane], NDArray[np.integer[Any]]]
+    rules: StopRules
+    prompts: StepPrompt
+
+    def walk(self, track: Track, direction: int) -> Iterator[tuple[int, list[Step]]]:
+        """Visit the positions of a track in one direction, 1 or -1, with all objects that have an anchor behind.
+
+        Yields
+        ------
+        position, list of Step
+            The objects that came to a position, anchors not among them; there may be none.
+        """
+        trails: dict[int, Trail] = {}
+        for position in track.positions(direction):
+            anchored = track.anchors.get(position, {})
+            coming = [trail for object_id, trail in trails.items() if object_id not in anchored]
+            steps = self._step(track.plane(position), coming)
+            ahead = position + direction
+            steps = [replace(s, reason=s.reason or track.way_out(s.state.object_id, ahead)) for s in steps]
+            trails = {
+                trail.state.object_id: replace(trail, state=step.state)
+                for trail, step in zip(coming, steps, strict=True)
+                if step.reason is None
+            }
+            yield position, steps
+            trails |= self._set_out(track, anchored, ahead)
+
+    def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:
+        """Start from the anchors of a position whose objects may go on."""
+        states = [s for i, s in anchored.items() if s.mask and track.way_out(i, ahead) is None]
+        looks = self.vision.look(states[0].plane, [s.logits for s in states]) if states else []
+        return {s.object_id: Trail(s, origin) for s, origin in zip(states, looks, strict=True)}
+
+    def _step(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
+        """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
+        if not coming:
+            return []
+        found = self._decode(plane, coming)
+        ended = [self.rules.reason(t.state, state, seen) for t, (state, seen) in zip(coming, found, strict=True)]
+        going_on = [state for (state, _), why in zip(found, ended, strict=True) if why is None]
+        settled = {state.object_id: state for state in settle(going_on, self.get_labels(plane))}
+        steps = []
+        for trail, (state, evidence), why in zip(coming, found, ended, strict=True):
+            left = settled.get(state.object_id, state)
+            lost = why is None and self.rules.reason(trail.state, left) is not None
+            reason: Reason | None = "taken" if lost else why
+            steps.append(Step(left.emptied() if reason else left, reason, evidence))
+        return steps
+
+    def _decode(self, plane: Plane, coming: Sequence[Trail]) -> list[tuple[PlaneState, Evidence]]:
+        before = [trail.state for trail in coming]
+        decoded = self.vision.decode(
+            plane,
+            [self.prompts.prompt(state) for state in before],
+            [state.logits.full() if self.prompts.mask else None for state in before],
+        )
+        after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
+        after = [without_lost(new, supported(new.mask, old.mask)) for old, new in zip(before, after, strict=True)]
+        looks = self.vision.look(plane, [state.logits for state in after])
+        return [
+            (new, Evidence.of_step(t.state.mask, new.mask, predicted_iou=new.score, likeness=look.likeness(t.origin)))
+            for t, new, look in zip(coming, after, looks, strict=True)
+        ]
+
+
+def supported(mask: Crop, before: Crop) -> Crop:
+    """Return the components of a mask that overlap with the mask of the plane before; all of them if none does."""
+    from scipy.ndimage import label
+
+    components, count = label(mask.pixels)
+    if count < 2:
+        return mask
+    kept = np.unique(components[before.within(mask.window) & mask.pixels])
+    return mask.masked(np.isin(components, kept)) if kept.size else mask

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from napari_sam.image import Frame
     from napari_sam.model.sam import Sam
 
-# Bytes of the largest activation while prompts are decoded together. On a CPU fresh memory costs more than small calls:
+# Bytes of the image tokens while prompts are decoded together. On a CPU fresh memory costs more than small calls:
 # on ViT-B's grid sixteen prompts at once took 1.6 times as long as one by one. A GPU is only filled by large calls.
-_ACTIVATION_BYTES_CPU = 16 * 2**20
-_ACTIVATION_BYTES = 512 * 2**20
+_TOKEN_BYTES_CPU = 8 * 2**20
+_TOKEN_BYTES = 256 * 2**20
 
 LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
 
@@ -198,10 +198,10 @@ def _chunks_of_one_kind(
 
 
 def _at_once(sam: Sam, frame: Frame) -> int:
-    """Count the prompts whose upscaled features ``(P, dim/8, ., .)`` fit the memory, at least one."""
-    height, width = (side // sam.config.grid.low_res_stride for side in frame.padded_size)
-    one = sam.config.decoder.dim // 8 * height * width * sam.dtype.itemsize
-    allowed = _ACTIVATION_BYTES_CPU if sam.device.type == "cpu" else _ACTIVATION_BYTES
+    """Count the prompts whose image tokens ``(P, H*W, dim)`` fit the memory, at least one."""
+    height, width = (side // sam.config.grid.stride for side in frame.padded_size)
+    one = sam.config.decoder.dim * height * width * sam.dtype.itemsize
+    allowed = _TOKEN_BYTES_CPU if sam.device.type == "cpu" else _TOKEN_BYTES
     return max(1, allowed // one)
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -54,13 +55,17 @@ class CachedImage:
 
     @property
     def done(self) -> int:
-        """Planes that have an embedding; each is looked at."""
-        return 0 if self.store is None else len(self.store.planes())
+        """Planes that are encoded whole, or of which every tile is."""
+        if self.store is None:
+            return 0
+        depth = _depth(self.store)
+        tiles = Counter(place[:depth] for place in self.store.planes())
+        return sum(count == math.prod(self.store.plane_hash.shape[depth:]) for count in tiles.values())
 
     @property
     def total(self) -> int:
         """Planes of the image."""
-        return 0 if self.store is None else math.prod(self.store.plane_hash.shape)
+        return 0 if self.store is None else math.prod(self.store.plane_hash.shape[: _depth(self.store)])
 
 
 def find_caches(folder: Location) -> tuple[Location, ...]:
@@ -204,6 +209,11 @@ def prune(cached: CachedImage) -> None:
     (group / "zarr.json").unlink()
     if not any(group.iterdir()):
         group.rmdir()
+
+
+def _depth(store: EmbeddingStore) -> int:
+    """Leading axes of the image; what else an entry is found by is the number of a tile."""
+    return store.image_embedding.ndim - 4  # (*stack, tile, C, H, W)
 
 
 def _zarr_groups(folder: Path) -> Iterator[Path]:

@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ _FINGERPRINT_PLANES = 8
 _CLOSE_CONTRAST = 0.1  # of the range; training varies the contrast twice as much
 
 Attributes = dict[str, Any]
+
+# By format version: how the version before it would describe the same encoding, None if it had no words for it.
+_AS_BEFORE: Mapping[int, Callable[[Attributes], Attributes | None]] = MappingProxyType({})
 
 
 def describe(sam: Sam, stack: Stack, contrast: Contrast, *, source: str | None = None) -> Attributes:
@@ -51,6 +55,20 @@ def describe(sam: Sam, stack: Stack, contrast: Contrast, *, source: str | None =
         "contrast": _jsonable(asdict(contrast)),
         "tiling": {"tile": None, "overlap": 0},
     }
+
+
+def descriptions(attributes: Attributes) -> Iterator[Attributes]:
+    """Describe an encoding as this format does, then as each older one did, back to one that could not have said it.
+
+    A group that any of them names holds what is wanted, and is read and filled in its own format.
+    """
+    yield attributes
+    for version in range(FORMAT_VERSION, 1, -1):
+        before = _AS_BEFORE[version](attributes)
+        if before is None:
+            return
+        attributes = before | {"format_version": version - 1}
+        yield attributes
 
 
 def describe_image(stack: Stack, *, source: str | None = None) -> Attributes:

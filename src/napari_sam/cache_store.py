@@ -19,7 +19,15 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import FsspecStore, LocalStore, MemoryStore
 
-from napari_sam.cache_key import FORMAT_VERSION, Attributes, choose_image, encoding_name, image_name, is_same_image
+from napari_sam.cache_key import (
+    FORMAT_VERSION,
+    Attributes,
+    choose_image,
+    descriptions,
+    encoding_name,
+    image_name,
+    is_same_image,
+)
 from napari_sam.stack import Plane
 
 # Measured on float16 features of nano, 2 MiB a plane, one core: 17 % smaller than raw, 20 ms to write, 2 ms to read.
@@ -219,17 +227,27 @@ def open_location(folder: Location | None) -> Store:
 def _open_group(store: Store, folder: Location | None, attributes: Attributes) -> zarr.Group:
     """Return ``<folder>/<way of encoding>/<image>``."""
     _open_root(store, folder)
-    way, name = encoding_name(attributes), image_name(attributes)
+    for described in descriptions(attributes):
+        group = _find_group(store, encoding_name(described), described)
+        if group is not None:
+            check_version(group.attrs.asdict(), folder)
+            return group
+    _warn_of_other_precisions(store, folder, attributes)
+    way = encoding_name(attributes)
+    _require_group(store, way, {})
+    return _require_group(store, f"{way}/{image_name(attributes)}", attributes)
+
+
+def _find_group(store: Store, way: str, described: Attributes) -> zarr.Group | None:
     try:
-        group = zarr.open_group(store, path=f"{way}/{name}", mode="r+", zarr_format=3)
+        return zarr.open_group(store, path=f"{way}/{image_name(described)}", mode="r+", zarr_format=3)
     except FileNotFoundError:  # a new image, or one that was edited
-        siblings = {other: group.attrs.asdict() for other, group in _groups(_require_group(store, way, {}))}
-        name = choose_image(siblings, attributes)
-        if name not in siblings:
-            _warn_of_other_precisions(store, folder, attributes)
-        group = _require_group(store, f"{way}/{name}", attributes)
-    check_version(group.attrs.asdict(), folder)
-    return group
+        pass
+    try:
+        siblings = dict(_groups(zarr.open_group(store, path=way, mode="r+", zarr_format=3)))
+    except FileNotFoundError:
+        return None
+    return siblings.get(choose_image({name: group.attrs.asdict() for name, group in siblings.items()}, described))
 
 
 def _open_root(store: Store, folder: Location | None) -> None:

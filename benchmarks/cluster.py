@@ -1,7 +1,8 @@
 """How much faster two workers encode than one, each with one thread, as a Markdown table.
 
 Run ``python benchmarks/cluster.py`` on an otherwise idle machine with at least as many cores as workers; the load is
-printed, because on a busy one the ratio says nothing. What workers do once, load the model and open the cache, is not
+printed, because on a busy one planes per second say nothing; processor seconds a plane still tell whether two workers
+stand in each other's way. What workers do once, load the model and open the cache, is not
 counted: the clock starts when each has had time for two planes.
 """
 
@@ -12,12 +13,16 @@ import os
 import tempfile
 from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING
 
 import zarr
 
 from napari_sam.cluster import Job, connect, embed
 from napari_sam.sample import make_nuclei_stack
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def main() -> None:
@@ -37,19 +42,28 @@ def main() -> None:
         for workers in arguments.workers:
             load = os.getloadavg()[0]
             job = Job(str(image), str(Path(folder) / f"cache-{workers}"), model=arguments.model)
-            rates.append(planes_per_second(job, workers))
-            print(f"{workers} workers: {rates[-1]:.2f} planes/s (load average before it {load:.1f})", flush=True)
-        counts = pairwise(zip(arguments.workers, rates, strict=True))
-        for (fewer, slower), (more, faster) in counts:
+            rate, seconds = measured(job, workers)
+            rates.append(rate)
+            told = f"{rate:.2f} planes/s, {seconds:.3f} processor seconds a plane"
+            print(f"{workers} workers: {told} (load average before it {load:.1f})", flush=True)
+        for (fewer, slower), (more, faster) in pairwise(zip(arguments.workers, rates, strict=True)):
             print(f"{fewer} -> {more} workers: {faster / slower:.2f} times faster")
 
 
-def planes_per_second(job: Job, workers: int) -> float:
-    """Encode everything, and count from when all workers are at work."""
+def measured(job: Job, workers: int) -> tuple[float, float]:
+    """Encode everything; planes per second and processor seconds a plane, from when all workers are at work."""
+    first, count = 2 * workers, 0
     with connect(workers=workers) as client:
-        times = [perf_counter() for _ in embed(client, job)]
-    first = 2 * workers
-    return (len(times) - first) / (times[-1] - times[first - 1])
+        for count, _ in enumerate(embed(client, job), start=1):
+            if count == first:
+                started, used = perf_counter(), processor_seconds(client)
+        elapsed, used = perf_counter() - started, processor_seconds(client) - used
+    return (count - first) / elapsed, used / (count - first)
+
+
+def processor_seconds(client: Client) -> float:
+    """What all workers have used so far."""
+    return sum(client.run(process_time).values())
 
 
 if __name__ == "__main__":

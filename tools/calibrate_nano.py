@@ -47,7 +47,8 @@ def main() -> None:
 
     sam, rng = load_sam(arguments.weights), np.random.default_rng(arguments.seed)
     looking = load_sam(arguments.weights, dtype=torch.bfloat16)
-    scenes = _draw_scenes(looking, train_nano.read_sources(arguments.data), arguments.scenes, rng)
+    sources = train_nano.read_sources(arguments.data) + train_nano.make_synthetic(rank=0)
+    scenes = _draw_scenes(looking, sources, arguments.scenes, rng)
     before, after = calibrate(sam, scenes, objects=_OBJECTS, rng=rng)
     logging.info("mean absolute error of the predicted IoU: %.3f before, %.3f after", before, after)
     told = {"scenes": arguments.scenes, "seed": arguments.seed, "error_before": before, "error_after": after}

@@ -16,7 +16,15 @@ from napari_sam.vision import Decoded
 
 SIDE = 16
 FRAME = Frame((SIDE, SIDE), (SIDE, SIDE), (SIDE, SIDE))
-ANYTHING_GOES = StopRules(min_predicted_iou=0, max_iou_drop=1, max_area_ratio=np.inf, min_overlap=0)
+ANYTHING_GOES = StopRules(
+    min_predicted_iou=0,
+    max_iou_drop=1,
+    max_area_ratio=np.inf,
+    min_overlap=0,
+    min_contrast=-np.inf,
+    min_contrast_dense=-np.inf,
+    min_likeness=-2,
+)
 
 
 def as_logits(mask):
@@ -54,6 +62,10 @@ class World:
     def look(self, plane, objects):
         """Objects look like the id under most of their pixels."""
         return [self.look_at(self.truth[plane][logits.full() > 0]) for logits in objects]
+
+    def contrasts(self, plane, masks):
+        """Objects are as bright as the part of them that is there."""
+        return [np.array([(self.truth[plane][mask.full()] > 0).mean()]) for mask in masks]
 
     def look_at(self, ids):
         seen = np.bincount(ids, minlength=2).argmax() if ids.size else 0
@@ -327,3 +339,35 @@ def test_both_parts_of_an_object_go_on():
     world.truth[:, 3:7, 3:7] = world.truth[:, 3:7, 10:14] = 1
     list(world.walk([anchor(world.truth, (0,), 1)]))
     np.testing.assert_array_equal(world.labels, world.truth)
+
+
+def test_a_walk_ends_where_the_object_has_faded_although_the_model_is_sure():
+    """A user saw walks run on into the nucleus above."""
+    world = Remembering(tubes(6, ends=(0, 3)))
+    world.truth[world.truth == 2] = 0
+    assert story(world.walk([anchor(world.truth, (0,), 1)]))[-1] == (3, "contrast")
+
+
+def test_how_much_contrast_is_left_is_said():
+    world = Remembering(tubes(3))
+    world.truth[2, 4:9, 3:5] = 0
+    walked = list(world.walk([anchor(world.truth, (0,), 1)]))
+    assert [each.evidence.contrast for each in walked[1:]] == [1.0, 0.6]
+
+
+def test_what_an_earlier_walk_has_left_is_cleared_where_the_new_one_does_not_come():
+    world = World(tubes(8, ends=(2, 5)))
+    world.labels[0, :2, :2] = world.labels[6:, 4:9, 3:8] = 1
+    world.labels[7, 12, 12] = 5
+    walked = story(world.walk([anchor(world.truth, (3,), 1)], stop=7))
+    assert walked[-2:] == [(0, "cleared"), (6, "cleared")]
+    np.testing.assert_array_equal(world.labels[:7] == 1, world.truth[:7] == 1)
+    assert (world.labels[7] == 1).any()
+    assert world.labels[7, 12, 12] == 5
+
+
+def test_outside_of_a_gap_that_changed_nothing_is_cleared():
+    world = World(tubes(12, ends=(0, 12)))
+    world.labels[:] = world.truth == 1
+    list(world.walk([anchor(world.truth, (z,), 1) for z in (1, 4, 8)], changed=[(4,)]))
+    np.testing.assert_array_equal(world.labels, world.truth == 1)

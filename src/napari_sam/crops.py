@@ -67,6 +67,12 @@ class Crop:
         return int(np.count_nonzero(self.pixels))
 
     @property
+    def centre(self) -> NDArray[np.float64]:
+        """Mean (row, column) of the pixels of a mask, which must not be empty."""
+        rows, columns = np.nonzero(self.pixels)
+        return np.array([self.top + rows.mean(), self.left + columns.mean()])
+
+    @property
     def touches_border(self) -> bool:
         """Whether a mask, which must be cropped tightly, reaches the border of the plane."""
         (bottom, right), (height, width) = (self.window[0].stop, self.window[1].stop), self.shape

@@ -6,6 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
 from napari_sam.meeting import meet
 from napari_sam.sharing import settle
@@ -16,10 +19,8 @@ from napari_sam.walker import Step, Walker
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.crops import Crop
     from napari_sam.stack import Plane
     from napari_sam.vision import Vision
 
@@ -41,7 +42,8 @@ class PlaneMask:
     reason : str or None
         None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
         plane was prompted), ``"stop"`` (the object was said not to be on the next plane, or on this one), ``"taken"``
-        (other objects hold its pixels), or the rule of `StopRules`.
+        (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, but the
+        labels held an older mask of the object, which is gone now.
     evidence : Evidence
         What speaks for the mask.
     """
@@ -76,7 +78,8 @@ def propagate(
     The anchors come first. Then all objects walk up together, then down together, and what is found on a plane comes
     at once: the objects are decoded in one batch and no two of their masks overlap. Between two anchors of one object
     the walks from both are blended by distance, and come on the way down. An object that a stop rule ends on a plane
-    comes once more with an empty mask and the reason.
+    comes once more with an empty mask and the reason. At the end come planes on which the labels hold an older mask of
+    an object that did not come there this time: empty, with the reason "cleared".
 
     Nothing is written: the caller does so before it asks for the next plane, so that ``get_labels`` knows about it.
 
@@ -111,7 +114,11 @@ def propagate(
         for here in track.anchors.values():
             yield from _report([Step.given(state) for state in here.values()])
     for track in tracks:
-        yield from _up_and_down(walker, track)
+        reached: set[tuple[int, Plane]] = set()
+        for found in _up_and_down(walker, track):
+            reached |= {(each.object_id, each.plane) for each in found}
+            yield found
+        yield from _clear(walker, track, reached)
 
 
 def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]]:
@@ -139,6 +146,19 @@ def _meet(walker: Walker, track: Track, position: int, steps: list[Step], gap: M
     settled = settle([step.state for step in met.values()], walker.get_labels(track.plane(position)))
     joined = [replace(met[state.object_id], state=state) for state in settled]
     return [step if step.state.mask else replace(step, reason=step.reason or "taken") for step in joined]
+
+
+def _clear(walker: Walker, track: Track, reached: Collection[tuple[int, Plane]]) -> Iterator[tuple[PlaneMask, ...]]:
+    """Take back what an earlier walk has left of the objects where this one has not come, but might have."""
+    for position in sorted(set().union(*track.spans.values())):
+        plane, anchored = track.plane(position), track.anchors.get(position, {})
+        missed = [i for i, span in track.spans.items() if position in span and (i, plane) not in reached]
+        missed = [object_id for object_id in missed if object_id not in anchored]
+        labels = walker.get_labels(plane) if missed else np.zeros((0, 0), int)
+        left = [object_id for object_id in missed if (labels == object_id).any()]
+        if left:
+            height, width = labels.shape
+            yield tuple(PlaneMask(i, plane, Crop.empty((height, width)), 0.0, "cleared") for i in left)
 
 
 def _report(steps: Sequence[Step]) -> Iterator[tuple[PlaneMask, ...]]:

@@ -229,7 +229,8 @@ class Segmenter:
 
         Every prompted plane is an anchor: its mask stays as it is, and walks start from it to both sides. A prompt
         that is nothing but a mask is taken as it is; an empty mask says that the object is not there, and walks end
-        before it. Voxels of other objects are never changed.
+        before it. Voxels of other objects are never changed; what an earlier walk has left of these objects within the
+        range is replaced, or removed where they are no longer found.
 
         Parameters
         ----------
@@ -271,7 +272,7 @@ class Segmenter:
         how["step"] = how["step"] or StepPrompt.suited_to(self._sam.config)
         found = propagate(
             [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)],
-            SamVision(self._sam, self._cache.get_or_encode),
+            SamVision(self._sam, self._cache.get_or_encode, self._stack.read),
             axis=axis,
             positions=positions,
             get_labels=partial(read_plane, self._labels),

@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from napari_sam.stack import Plane
 
 Reason = Literal[
-    "range", "anchor", "empty", "border", "area", "overlap", "predicted_iou", "appearance", "taken", "stop"
-]
+    "range", "anchor", "stop", "taken", "cleared",
+    "empty", "border", "area", "overlap", "predicted_iou", "contrast", "appearance",
+]  # fmt: skip
+
+# Likeness to itself above which an object stands out. On training volumes the median was .00 for neurites, .08 for
+# cells between membranes, .2 to .35 for nuclei.
+_DISTINCT = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,15 +126,22 @@ class StopRules:
     min_area : int
         Fewer pixels are ``"empty"``; ``"border"`` if the object touched the image border on the plane before.
     min_predicted_iou : float
-        A lower predicted IoU is ``"predicted_iou"``. With .4, .55 and .65 nano reached a mean 3D IoU of .52, .57 and
-        .74 on five objects of the training volume ``plant_ovule_nuclei_1135``, and .36, .43 and .35 on five of
-        ``fibsem_medulla_gala_train``.
+        A lower predicted IoU is ``"predicted_iou"``.
     max_iou_drop : float
         So is a predicted IoU lower than on the plane before by more than this.
     max_area_ratio : float
         Growing or shrinking by more than this factor is ``"area"``; shrinking at the image border is ``"border"``.
     min_overlap : float
         A lower IoU with the mask of the plane before is ``"overlap"``.
+    min_contrast : float
+        Less of the brightness difference to the surroundings left than this share of what it was on the last anchor,
+        see `Evidence.contrast`, is ``"contrast"``: the object has faded, and what is there may be its neighbour above
+        or below. On training volumes and made-up stacks of touching nuclei this rule at .5 raised the mean 3D IoU from
+        .58 to .69 and the false planes fell from 30 % to 5 %.
+    min_contrast_dense : float
+        The same for an object that looks like its surroundings to the image encoder, such as a neurite among neurites:
+        there a mask meets brighter and darker neighbours along its way. With .5 instead of .2 the mean 3D IoU on the
+        training volume ``fibsem_medulla_gala_train`` fell from .44 to .36.
     min_likeness : float
         Looking less like the object on its last anchor than like the surroundings there, by more than this, is
         ``"appearance"``: see `Appearance.likeness`. Measured on training volumes: on noisy nuclei it falls from above 0
@@ -137,11 +149,17 @@ class StopRules:
     """
 
     min_area: int = 1
-    min_predicted_iou: float = 0.6
+    min_predicted_iou: float = 0.5
     max_iou_drop: float = 0.5
     max_area_ratio: float = 3.0
     min_overlap: float = 0.2
+    min_contrast: float = 0.5
+    min_contrast_dense: float = 0.2
     min_likeness: float = -0.1
+
+    def suited_to(self, distinctness: float) -> StopRules:
+        """Choose the least contrast for an object whose likeness to itself, see `Appearance.likeness`, is given."""
+        return self if distinctness > _DISTINCT else replace(self, min_contrast=self.min_contrast_dense)
 
     def reason(self, before: PlaneState, after: PlaneState, evidence: Evidence | None = None) -> Reason | None:
         """Why the object that was ``before`` is not believed in ``after``; None if it is."""
@@ -156,7 +174,13 @@ class StopRules:
             return "area"
         if shared < self.min_overlap * (old + new - shared):
             return "overlap"
-        return "appearance" if evidence is not None and evidence.likeness < self.min_likeness else None
+        return None if evidence is None else self._faded(evidence)
+
+    def _faded(self, evidence: Evidence) -> Reason | None:
+        """Name the rule by which an object no longer looks as it did; what is not known speaks for it."""
+        if evidence.contrast < self.min_contrast:
+            return "contrast"
+        return "appearance" if evidence.likeness < self.min_likeness else None
 
 
 def interior_points(mask: Crop, count: int) -> list[tuple[int, int]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
 
 from napari_sam.appearance import Appearance
 from napari_sam.predictor import predict_low_res
@@ -11,13 +14,17 @@ from napari_sam.predictor import predict_low_res
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_sam.crops import Crop
     from napari_sam.embeddings import ImageEmbedding
     from napari_sam.image import Frame
     from napari_sam.model.sam import Sam
     from napari_sam.predictor import LowRes
     from napari_sam.prompts import Prompt
-    from napari_sam.stack import Plane
+    from napari_sam.stack import Pixels, Plane
+
+_RING = 3  # pixels around a mask that count as its surroundings
 
 
 class Decoded(NamedTuple):
@@ -37,6 +44,9 @@ class Vision(Protocol):
     def look(self, plane: Plane, objects: Sequence[Crop]) -> Sequence[Appearance]:
         """Tell what objects on a plane look like, given their low-res logits."""
 
+    def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
+        """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamVision:
@@ -48,10 +58,13 @@ class SamVision:
         Decodes.
     get_embedding : callable
         Plane to its embedding, made if it must be.
+    get_pixels : callable
+        Plane to its pixels ``(h, w)`` or ``(h, w, c)``.
     """
 
     sam: Sam
     get_embedding: Callable[[Plane], ImageEmbedding]
+    get_pixels: Callable[[Plane], Pixels]
 
     def decode(self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None]) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch and with one mask each."""
@@ -62,3 +75,42 @@ class SamVision:
     def look(self, plane: Plane, objects: Sequence[Crop]) -> Sequence[Appearance]:
         """Tell what objects on a plane look like, given their low-res logits."""
         return Appearance.of_all(objects, self.get_embedding(plane), channels=self.sam.config.decoder.dim)
+
+    def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
+        """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
+        pixels = self.get_pixels(plane)
+        return [contrast_of(mask, pixels) for mask in masks]
+
+
+def contrast_of(mask: Crop, pixels: Pixels) -> NDArray[np.float64]:
+    """Tell how much brighter the pixels in a mask are than those around it.
+
+    Parameters
+    ----------
+    mask : Crop of bool
+        Of the plane, not empty.
+    pixels : ndarray
+        ``(h, w)`` or ``(h, w, c)``.
+
+    Returns
+    -------
+    ndarray of float
+        ``(c,)``, in the units of the pixels; 0 where nothing is around the mask.
+    """
+    from scipy.ndimage import binary_dilation
+
+    window = tuple(
+        slice(max(0, part.start - _RING), min(size, part.stop + _RING))
+        for part, size in zip(mask.window, mask.shape, strict=True)
+    )
+    inside = mask.within((window[0], window[1]))
+    ring = binary_dilation(inside, iterations=_RING) & ~inside
+    near = np.atleast_3d(pixels[window[0], window[1]]).astype(np.float64)  # (., ., c)
+    difference = near[inside].mean(axis=0) - near[ring].mean(axis=0) if ring.any() else np.zeros(near.shape[-1])
+    return np.nan_to_num(difference)
+
+
+def contrast_left(now: NDArray[np.float64], origin: NDArray[np.float64]) -> float:
+    """Tell which share of a contrast ``(c,)`` is left, weighted by what each channel showed of it; NaN without any."""
+    shown = float(origin @ origin)
+    return float(now @ origin) / shown if shown else nan

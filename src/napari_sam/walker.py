@@ -10,6 +10,7 @@ import numpy as np
 from napari_sam.evidence import Evidence
 from napari_sam.sharing import settle, without_lost
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
+from napari_sam.vision import contrast_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,10 +59,16 @@ class Trail:
         Where it was last.
     origin : Appearance
         What it looked like on the anchor that it comes from.
+    contrast : ndarray of float
+        ``(c,)``, how much brighter than its surroundings it was there.
+    rules : StopRules
+        When it has ended.
     """
 
     state: PlaneState
     origin: Appearance
+    contrast: NDArray[np.float64]
+    rules: StopRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,21 +118,27 @@ class Walker:
     def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:
         """Start from the anchors of a position whose objects may go on."""
         states = [s for i, s in anchored.items() if s.mask and track.way_out(i, ahead) is None]
-        looks = self.vision.look(states[0].plane, [s.logits for s in states]) if states else []
-        return {s.object_id: Trail(s, origin) for s, origin in zip(states, looks, strict=True)}
+        if not states:
+            return {}
+        looks = self.vision.look(states[0].plane, [s.logits for s in states])
+        contrasts = self.vision.contrasts(states[0].plane, [s.mask for s in states])
+        return {
+            s.object_id: Trail(s, look, contrast, self.rules.suited_to(look.likeness(look)))
+            for s, look, contrast in zip(states, looks, contrasts, strict=True)
+        }
 
     def _step(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
         if not coming:
             return []
         found = self._decode(plane, coming)
-        ended = [self.rules.reason(t.state, state, seen) for t, (state, seen) in zip(coming, found, strict=True)]
+        ended = [t.rules.reason(t.state, state, seen) for t, (state, seen) in zip(coming, found, strict=True)]
         going_on = [state for (state, _), why in zip(found, ended, strict=True) if why is None]
         settled = {state.object_id: state for state in settle(going_on, self.get_labels(plane))}
         steps = []
         for trail, (state, evidence), why in zip(coming, found, ended, strict=True):
             left = settled.get(state.object_id, state)
-            lost = why is None and self.rules.reason(trail.state, left) is not None
+            lost = why is None and trail.rules.reason(trail.state, left) is not None
             reason: Reason | None = "taken" if lost else why
             steps.append(Step(left.emptied() if reason else left, reason, evidence))
         return steps
@@ -139,11 +152,31 @@ class Walker:
         )
         after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
         after = [without_lost(new, supported(new.mask, old.mask)) for old, new in zip(before, after, strict=True)]
+        return list(zip(after, self._compare(plane, coming, after), strict=True))
+
+    def _compare(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Evidence]:
+        """Collect what speaks for the masks that were found on a plane."""
         looks = self.vision.look(plane, [state.logits for state in after])
+        places = [moved_along(trail.state.mask, new.mask) for trail, new in zip(coming, after, strict=True)]
+        contrasts = self.vision.contrasts(plane, places)
         return [
-            (new, Evidence.of_step(t.state.mask, new.mask, predicted_iou=new.score, likeness=look.likeness(t.origin)))
-            for t, new, look in zip(coming, after, looks, strict=True)
+            Evidence.of_step(
+                trail.state.mask,
+                new.mask,
+                predicted_iou=new.score,
+                likeness=look.likeness(trail.origin),
+                contrast=contrast_left(contrast, trail.contrast),
+            )
+            for trail, new, look, contrast in zip(coming, after, looks, contrasts, strict=True)
         ]
+
+
+def moved_along(before: Crop, after: Crop) -> Crop:
+    """Move a mask to where the object has gone: the shape it had, so that a mask cannot flee what has changed."""
+    if not after:
+        return before
+    rows, columns = np.round(after.centre - before.centre).astype(int)
+    return before.shifted(int(rows), int(columns)) or before
 
 
 def supported(mask: Crop, before: Crop) -> Crop:

@@ -1,0 +1,40 @@
+"""Contrast is what a person sees: brighter or darker than around it."""
+
+from math import isnan
+
+import numpy as np
+import pytest
+
+from napari_sam.crops import Crop
+from napari_sam.vision import contrast_left, contrast_of
+
+MASK = np.zeros((20, 20), bool)
+MASK[5:12, 6:14] = True
+CROP = Crop.of(MASK)
+
+
+def test_contrast_is_the_difference_to_what_is_around():
+    assert contrast_of(CROP, np.where(MASK, 200, 50).astype(np.uint8)) == pytest.approx([150])
+    assert contrast_of(CROP, np.where(MASK, 50, 200).astype(np.uint8)) == pytest.approx([-150])
+
+
+def test_each_channel_has_its_own():
+    pixels = np.stack([MASK * 5.0, MASK * -2.0], axis=-1)
+    assert contrast_of(CROP, pixels) == pytest.approx([5, -2])
+
+
+def test_far_away_pixels_do_not_count():
+    pixels = MASK * 10.0
+    pixels[:, 18:] = 1000
+    assert contrast_of(CROP, pixels) == pytest.approx([10])
+
+
+def test_a_mask_that_fills_the_plane_has_no_contrast():
+    assert contrast_of(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4)) == pytest.approx([0])
+
+
+def test_what_is_left_of_a_contrast_has_a_sign():
+    origin = np.array([4.0, 3.0])
+    assert contrast_left(origin / 2, origin) == pytest.approx(0.5)
+    assert contrast_left(-origin, origin) == pytest.approx(-1)
+    assert isnan(contrast_left(origin, np.zeros(2)))

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from napari_sam import Evidence, PlaneMask, confidences, weakest
+from napari_sam.crops import Crop
 
-FULL, EMPTY = np.ones((4, 4), bool), np.zeros((4, 4), bool)
+FULL, EMPTY = Crop.of(np.ones((4, 4), bool)), Crop.empty((4, 4))
 GOOD = {"predicted_iou": 0.95, "overlap": 0.9, "area_ratio": 1.0, "likeness": 0.5}
 BAD = {"predicted_iou": 0.5, "overlap": 0.3, "area_ratio": 2.5, "likeness": 0.0}
 

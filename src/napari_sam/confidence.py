@@ -136,7 +136,7 @@ def linear(table: Mapping[str, float], values: Mapping[str, NDArray[np.float64]]
 
 
 def _expected(walk: Sequence[PlaneMask], values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    is_found = np.array([each.mask.any() for each in walk])
+    is_found = np.array([bool(each.crop) for each in walk])
     anchored = np.array([is_anchor(each) for each in walk])
     logits = np.where(is_found, linear(FOUND, values), linear(ENDED, values))
     return np.where(anchored, values["predicted_iou"], 1 / (1 + np.exp(-logits)))

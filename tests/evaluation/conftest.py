@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam import Evidence, PlaneMask
+from napari_sam.crops import Crop
 from napari_sam.evaluation.walks import Volume
 
 TRUTH = np.zeros((8, 30, 40), np.uint16)
@@ -35,19 +36,23 @@ class Walker:
         self.walks += 1
         self.labels[:] = 1
         for object_id in sorted({prompt.object_id for prompt in prompts}):
-            anchors = [prompt.plane[0] for prompt in prompts if prompt.object_id == object_id]
-            for z in range(start or 0, len(TRUTH) if stop is None else stop):
+            own = [prompt for prompt in prompts if prompt.object_id == object_id]
+            absent = [prompt.plane[0] for prompt in own if prompt.mask is not None and not prompt.mask.any()]
+            anchors = [prompt.plane[0] for prompt in own if prompt.plane[0] not in absent]
+            first = max([start or 0, *(z + 1 for z in absent if z < min(anchors))])
+            last = min([len(TRUTH) if stop is None else stop, *(z for z in absent if z > max(anchors))])
+            for z in range(first, last):
                 yield self._find(object_id, z, anchors)
 
     def _find(self, object_id, z, anchors):
         true = TRUTH[z] == object_id
         if z in anchors:
-            return PlaneMask(object_id, (z,), true, 1.0, None, Evidence(predicted_iou=1.0))
+            return PlaneMask(object_id, (z,), Crop.of(true), 1.0, None, Evidence(predicted_iou=1.0))
         if min(abs(z - anchor) for anchor in anchors) <= self.reach and true.any():
             evidence = Evidence(predicted_iou=0.9, overlap=0.9, area_ratio=1.0)
-            return PlaneMask(object_id, (z,), true, 0.9, None, evidence)
+            return PlaneMask(object_id, (z,), Crop.of(true), 0.9, None, evidence)
         evidence = Evidence(predicted_iou=0.5, overlap=0.2, area_ratio=3.0)
-        return PlaneMask(object_id, (z,), np.ones_like(true), 0.5, None, evidence)
+        return PlaneMask(object_id, (z,), Crop.of(np.ones_like(true)), 0.5, None, evidence)
 
 
 @pytest.fixture

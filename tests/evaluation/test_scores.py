@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam import MaskPrediction, PlaneMask, Segmenter
+from napari_sam.crops import Crop
 from napari_sam.evaluation.scores import (
     Target,
     first_prompt,
@@ -50,7 +51,7 @@ class Oracle:
         assert not self.labels.any()
         self.labels[:] = 1
         for z in range(self.planes):
-            yield PlaneMask(prompts[0].object_id, (z,), TRUTH[z] == prompts[0].object_id, 0.8)
+            yield PlaneMask(prompts[0].object_id, (z,), Crop.of(TRUTH[z] == prompts[0].object_id), 0.8)
 
 
 def test_iou_of_two_empty_masks_is_one():

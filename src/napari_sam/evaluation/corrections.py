@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.confidence import weakest
+from napari_sam.confidence import is_anchor, weakest
 from napari_sam.evaluation.walks import Found, Volume, by_position
 
 if TYPE_CHECKING:
@@ -22,15 +22,14 @@ COUNTS = (1, 2, 4)  # corrected planes after which the object is scored
 def correct(volume: Volume, target: Target, choose: Choose, *, counts: Sequence[int] = COUNTS) -> Iterator[Found]:
     """Correct the planes that are chosen, walking again after each round, and report after each of the counts.
 
-    The user paints the true mask where the object is. Where it is not, the walk has gone too far, and the user
-    limits its range to the planes before.
+    The user paints the true mask of the plane; an empty one says that the object is not there.
 
     Parameters
     ----------
     volume, target
         The object, first shown by a click and a box.
     choose : callable
-        Given the planes that the walk decided by itself, and how many are wanted: which to correct.
+        Given what the walk found, and how many planes are wanted: which of those not yet shown to correct.
     counts : sequence of int
         Ascending.
 
@@ -39,23 +38,12 @@ def correct(volume: Volume, target: Target, choose: Choose, *, counts: Sequence[
     Found
         The way is the number of corrected planes.
     """
-    prompts, start, stop = [volume.first_prompt(target)], 0, len(volume.truth)
+    prompts = [volume.first_prompt(target)]
     found = volume.walk(prompts)
-    corrected: set[int] = set()
     for count in counts:
-        anchored = {prompt.plane[0] for prompt in prompts}
-        open_to_doubt = [each for each in found if each.plane[0] not in anchored]
-        for each in choose(open_to_doubt, count - len(corrected)):
-            position = each.plane[0]
-            corrected.add(position)
-            if volume.mask(target, position).any():
-                prompts.append(volume.painted(target, position))
-            elif position > target.plane[0]:
-                stop = min(stop, position)
-            else:
-                start = max(start, position + 1)
-        prompts = [prompt for prompt in prompts if start <= prompt.plane[0] < stop]
-        found = volume.walk(prompts, start=start, stop=stop)
+        chosen = choose(found, count + 1 - len(prompts))
+        prompts += [volume.painted(target, each.plane[0]) for each in chosen]
+        found = volume.walk(prompts)
         yield target, str(count), by_position(found, target.object_id)
 
 
@@ -77,7 +65,8 @@ def correct_at_random(volume: Volume, targets: Sequence[Target], *, draws: int =
 
 def _at_random(rng: np.random.Generator) -> Choose:
     def choose(found: Sequence[PlaneMask], count: int) -> list[PlaneMask]:
-        drawn = rng.choice(len(found), min(count, len(found)), replace=False)
-        return [found[i] for i in drawn]
+        decided = [each for each in found if not is_anchor(each)]
+        drawn = rng.choice(len(decided), min(count, len(decided)), replace=False)
+        return [decided[i] for i in drawn]
 
     return choose

@@ -44,7 +44,7 @@ def score_confidence(volume: Volume, targets: Sequence[Target]) -> Iterator[Plan
     for target in targets:
         found = volume.walk([volume.first_prompt(target)])
         for each, expected in zip(found, confidences(found), strict=True):
-            if each.mask.any() and not is_anchor(each):
+            if each.crop and not is_anchor(each):
                 position = each.plane[0]
                 yield PlaneScore(target.object_id, position, expected, iou(each.mask, volume.mask(target, position)))
 

@@ -118,4 +118,4 @@ def score_walk(volume: Volume, found: Found) -> WalkScore:
 
 def by_position(found: Sequence[PlaneMask], object_id: int) -> dict[int, Mask]:
     """Masks of one object in a volume, without the empty ones."""
-    return {each.plane[0]: each.mask for each in found if each.object_id == object_id and each.mask.any()}
+    return {each.plane[0]: each.mask for each in found if each.object_id == object_id and each.crop}

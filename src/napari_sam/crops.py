@@ -95,6 +95,23 @@ class Crop:
             values[_relative(common, window)] = self.pixels[_relative(common, self.window)]
         return values
 
+    def draw(self, values: NDArray[Any], window: Window, value: Any) -> None:
+        """Write a value where a mask is true into what a window of the plane holds, in place."""
+        common = _common(self.window, window)
+        if common is not None:
+            values[_relative(common, window)][self.pixels[_relative(common, self.window)]] = value
+
+    def placed(self, corner: tuple[int, int], shape: tuple[int, int]) -> Crop:
+        """Take the crop of a window, which begins at a corner of a plane, for one of the plane."""
+        return Crop(shape, self.top + corner[0], self.left + corner[1], self.pixels, self.outside)
+
+    def with_window(self, window: Window, mask: NDArray[np.bool_]) -> Crop:
+        """Make a mask that is another one in a window and this one around it."""
+        around = hull([self.window, window] if self else [window])
+        joined = self.within(around)
+        joined[_relative(window, around)] = mask
+        return Crop.of(joined).placed((around[0].start, around[1].start), self.shape)
+
     def masked(self, keep: NDArray[np.bool_]) -> Crop:
         """Return the part of a mask that is true in ``keep``, which has the size of the pixels."""
         kept = self.pixels & keep

@@ -75,15 +75,17 @@ def shape(kind: ShapeType, vertices: Coordinates, plane_shape: tuple[int, int], 
     """
     if kind in ("line", "path"):
         return clicks(_along(vertices), on_object=on_object)
-    mask = _fill(kind, vertices, plane_shape)
+    corner, size = _window(vertices, plane_shape)
+    mask = _fill(kind, vertices - corner, size)
     if not mask.any():
         msg = f"the {kind} covers no pixel of the plane of {plane_shape[0]} x {plane_shape[1]}; draw it on the image"
         raise ValueError(msg)
     if not on_object:
-        return clicks(_middle(mask), on_object=False)
+        return clicks(_middle(mask) + corner, on_object=False)
+    box = _extent(mask) + corner
     if kind == "rectangle" and _is_upright(vertices):
-        return Drawing(box=_extent(mask))
-    return Drawing(box=_extent(mask), mask=mask)
+        return Drawing(box=box)
+    return Drawing(box=box, mask=_placed(mask, corner, plane_shape))
 
 
 def prompt(drawings: Iterable[Drawing], plane: Plane, *, object_id: int) -> Prompt:
@@ -115,6 +117,22 @@ def _along(vertices: Coordinates) -> Coordinates:
 def _is_upright(vertices: Coordinates) -> bool:
     sides = np.diff(vertices, axis=0, append=vertices[:1])
     return bool((np.abs(sides).min(axis=1) < _UPRIGHT).all())
+
+
+def _window(vertices: Coordinates, plane_shape: tuple[int, int]) -> tuple[NDArray[np.intp], tuple[int, int]]:
+    """First pixel and size of the part of a plane around a shape, so that large planes cost nothing."""
+    first = np.clip(np.floor(vertices.min(axis=0)).astype(int), 0, plane_shape)
+    last = np.clip(np.ceil(vertices.max(axis=0)).astype(int) + 1, first, plane_shape)
+    height, width = last - first
+    return first, (int(height), int(width))
+
+
+def _placed(mask: NDArray[np.bool_], corner: NDArray[np.intp], plane_shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mask of the whole plane, ``(h, w)``, from that of a window."""
+    (top, left), (height, width) = corner, mask.shape
+    whole = np.zeros(plane_shape, bool)
+    whole[top : top + height, left : left + width] = mask
+    return whole
 
 
 def _fill(kind: ShapeType, vertices: Coordinates, plane_shape: tuple[int, int]) -> NDArray[np.bool_]:

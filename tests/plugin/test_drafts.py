@@ -25,7 +25,16 @@ def _drafts(labels, view):
 
 
 labels_of_objects = arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 0, 0, 1, 2, 9]))
-keys = st.one_of(st.integers(-2, 2), st.slices(3), st.just(Ellipsis), st.just((slice(None), 1)))
+keys = st.one_of(
+    st.integers(-2, 2),
+    st.slices(3),
+    st.just(Ellipsis),
+    st.just((slice(None), 1)),
+    st.tuples(*(st.one_of(st.integers(-n, n - 1), st.slices(n)) for n in SHAPE)),
+)
+windows = st.tuples(
+    *(st.tuples(st.integers(0, n), st.integers(0, n)).map(lambda ends: slice(*sorted(ends))) for n in (6, 7))
+)
 
 
 @given(arrays(bool, (6, 7)))
@@ -35,12 +44,20 @@ def test_a_crop_is_the_mask_without_its_margin(mask):
     assert bool(crop) == mask.any()
 
 
+@given(arrays(bool, (6, 7)), arrays(bool, (6, 7)), windows)
+def test_a_crop_with_a_window_of_another_is_the_other_there_and_itself_elsewhere(mask, other, window):
+    expected = mask.copy()
+    expected[window] = other[window]
+    np.testing.assert_array_equal(Crop.of(mask).within(window), mask[window])
+    np.testing.assert_array_equal(Crop.of(mask).with_window(window, other[window]).full(), expected)
+
+
 @settings(max_examples=40)
 @given(labels_of_objects, orders, keys)
 def test_drafts_are_indexed_like_an_array(labels, order, key):
     view = _view(order)
     drafts = _drafts(labels, view)
-    array = DraftLabels(view, lambda: drafts, lambda plane, painted: None)
+    array = DraftLabels(view, lambda: drafts, lambda *painted: None)
     np.testing.assert_array_equal(array[key], labels[key])
     np.testing.assert_array_equal(np.asarray(array), labels)
 
@@ -50,20 +67,24 @@ def test_drafts_are_indexed_like_an_array(labels, order, key):
 def test_painting_voxels_tells_the_planes_as_they_are_now(labels, order, voxels):
     view, told = _view(order), {}
     drafts = _drafts(labels, view)
-    array = DraftLabels(view, lambda: drafts, told.__setitem__)
+    array = DraftLabels(view, lambda: drafts, lambda plane, here, corner: told.update({plane: (here, corner)}))
     index = tuple(np.array(voxels).T)
     np.testing.assert_array_equal(array[index], labels[index])
     array[index] = 5
     labels[index] = 5
-    for plane, painted in told.items():
-        np.testing.assert_array_equal(painted, labels[view.index(plane)])
+    assert set(told) == {tuple(voxel[axis] for axis in order[:-2]) for voxel in voxels}
+    for plane, (painted, (top, left)) in told.items():
+        height, width = painted.shape
+        window = slice(top, top + height), slice(left, left + width)
+        np.testing.assert_array_equal(painted, labels[view.index(plane, window)])
 
 
 def test_painting_a_window_tells_every_plane_of_it():
     view, told = _view((0, 1, 2, 3)), {}
-    DraftLabels(view, dict, told.__setitem__)[1, 1:3, 2:4, 2:4] = np.ones((2, 2, 2), int)
+    array = DraftLabels(view, dict, lambda plane, here, corner: told.update({plane: (here, corner)}))
+    array[1, 1:3, 2:4, 2:4] = np.ones((2, 2, 2), int)
     assert set(told) == {(1, 1), (1, 2)}
-    assert told[1, 1].sum() == 4
+    assert (told[1, 1][0].tolist(), told[1, 1][1]) == ([[1, 1], [1, 1]], (2, 2))
 
 
 @settings(max_examples=40)
@@ -77,6 +98,16 @@ def test_a_commit_keeps_the_voxels_of_others(drafted, committed, order):
         here = view.index(plane)
         free = np.isin(committed[here], [0, *np.unique(drafted[here])])
         np.testing.assert_array_equal(after[here], np.where(free, drafted[here], committed[here]))
+
+
+@settings(max_examples=40)
+@given(labels_of_objects, labels_of_objects, orders)
+def test_fresh_objects_are_committed_the_same_without_a_search(drafted, committed, order):
+    view, committed = _view(order), np.where(committed == 9, 7, 0).astype(np.uint8)
+    drafts = _drafts(drafted, view)
+    (searched, values), (direct, same) = edits(committed, drafts, view), edits(committed, drafts, view, fresh={1, 2, 9})
+    np.testing.assert_array_equal(searched, direct)
+    np.testing.assert_array_equal(values, same)
 
 
 def test_an_overlap_of_drafts_is_committed_as_it_is_seen():

@@ -109,7 +109,7 @@ class Annotation(Drafting):
         if not ids:
             return
         if self.result.labels is None:
-            self.set_result(result := layers.new_result(self.image, self.view))
+            self.set_result(result := layers.new_result(self.image, self.view), is_empty=True)
             self.stage.slip_under(result)
         self.result.check_holds(max(ids))
         crops = {key: crop for key, crop in self.session.crops.items() if key[0] in ids}

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_sam.crops import Crop
 from napari_sam.plugin.drafts import Surroundings
+from napari_sam.plugin.session import choices_of
 from napari_sam.plugin.torch_import import import_torch
 from napari_sam.plugin.view import resample
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam.plugin.drafts import LabelPlane
-    from napari_sam.plugin.session import Ask
+    from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
     from napari_sam.predictor import LowRes, MaskPrediction
@@ -112,17 +113,17 @@ class Bench:
             self.segmenter = self._open_segmenter(self.view, self._surroundings)
         yield None
 
-    def decode(self, ask: Ask) -> Iterator[MaskPrediction]:
+    def decode(self, ask: Ask) -> Iterator[tuple[Choice, ...]]:
         """Answer a request, with masks at full resolution."""
-        yield self._at_full(self._opened.predict(self.view.to_level(ask.prompt), mask_input=ask.mask_input))
+        yield self._choices(self._opened.predict(self.view.to_level(ask.prompt), mask_input=ask.mask_input))
 
-    def decode_together(self, asks: Sequence[Ask]) -> Iterator[list[tuple[Ask, MaskPrediction]]]:
+    def decode_together(self, asks: Sequence[Ask]) -> Iterator[list[tuple[Ask, tuple[Choice, ...]]]]:
         """Answer requests in batches, in their order."""
         for start in range(0, len(asks), _TOGETHER):
             some = asks[start : start + _TOGETHER]
             prompts = [self.view.to_level(ask.prompt) for ask in some]
             found = self._opened.predict_many(prompts, mask_input=[ask.mask_input for ask in some])
-            yield [(ask, self._at_full(prediction)) for ask, prediction in zip(some, found, strict=True)]
+            yield [(ask, self._choices(prediction)) for ask, prediction in zip(some, found, strict=True)]
 
     def walk(
         self, prompts: Sequence[Prompt], route: Route, look: Callable[[Plane], LabelPlane]
@@ -160,8 +161,9 @@ class Bench:
             raise RuntimeError(msg)
         return self.segmenter
 
-    def _at_full(self, prediction: MaskPrediction) -> MaskPrediction:
-        return replace(prediction, masks=np.stack([self.view.from_level(mask) for mask in prediction.masks]))
+    def _choices(self, prediction: MaskPrediction) -> tuple[Choice, ...]:
+        full = np.stack([self.view.from_level(mask) for mask in prediction.masks])
+        return choices_of(replace(prediction, masks=full))
 
     def _to_level(self, labels: Any) -> LabelPlane:
         return labels if labels.shape == self.view.level_shape else resample(labels, self.view.level_shape)

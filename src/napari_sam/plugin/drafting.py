@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sam.plugin import layers, walk
 from napari_sam.plugin import session as sessions
 from napari_sam.plugin.bench import Bench
@@ -33,11 +35,10 @@ if TYPE_CHECKING:
     from napari_sam.plugin.drafts import LabelPlane
     from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.results import Entry
-    from napari_sam.plugin.session import Ask, Draft
+    from napari_sam.plugin.session import Ask, Choice, Draft
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
     from napari_sam.plugin.work import Desk
-    from napari_sam.predictor import MaskPrediction
     from napari_sam.prompts import Prompt
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
@@ -171,12 +172,12 @@ class Drafting:
         self.viewer.dims.events.order.disconnect(self._on_roll)
         self.result.choose(None)
 
-    def set_result(self, labels: Labels | None) -> None:
-        """Choose the Labels layer that commits go to; None makes one at the first commit."""
+    def set_result(self, labels: Labels | None, *, is_empty: bool = False) -> None:
+        """Choose the Labels layer that commits go to, of which may be known that it is empty; None: a new one."""
         if self.result.labels != labels:
             if self.result.entries:
                 self.history.forget()
-            self.result.choose(labels)
+            self.result.choose(labels, is_empty=is_empty)
             self._jobs.search(self.result.largest_ids, self._on_largest_id)
             self._on_change()
 
@@ -184,6 +185,7 @@ class Drafting:
         """Choose the object and the polarity of the next prompt."""
         self.object_id = self.object_id if object_id is None else object_id
         self.positive = self.positive if positive is None else positive
+        self._make_room()
         self.stage.aim(object_id=self.object_id, positive=self.positive)
         self._on_change()
 
@@ -191,12 +193,12 @@ class Drafting:
         """Go on with an object that has an id of its own, starting with a positive click."""
         self.aim(object_id=sessions.next_object_id(self.session, self.result.largest_id), positive=True)
 
-    def paint(self, plane: Plane, labels: LabelPlane) -> None:
-        """Take a plane of the preview as somebody painted it; a stroke of the brush is one step."""
+    def paint(self, plane: Plane, labels: LabelPlane, corner: tuple[int, int] = (0, 0)) -> None:
+        """Take a plane of the preview, or a window with its corner, as painted; a stroke of the brush is one step."""
         if self.stage.stroke is None or self.stage.stroke is not self._stroke:
             self._remember()
         self._stroke = self.stage.stroke
-        self._become(sessions.painted(self.session, plane, labels))
+        self._become(sessions.painted(self.session, plane, labels, corner=corner, shape=self.view.plane_shape))
 
     def take_over(
         self,
@@ -220,6 +222,7 @@ class Drafting:
         """Replace the session, show it and tell."""
         redraw = redraw and session.drafts is not self.session.drafts
         self.session = session
+        self._make_room()
         if redraw:
             self.stage.refresh()
         self._on_change()
@@ -278,14 +281,14 @@ class Drafting:
         for ask in asks if len(asks) == 1 else ():
             self._jobs.decode(self.bench, ask, partial(self._on_answer, ask), partial(self._on_decoded, asks))
 
-    def _on_answer(self, ask: Ask, prediction: MaskPrediction) -> None:
-        self._on_answers([(ask, prediction)])
+    def _on_answer(self, ask: Ask, choices: tuple[Choice, ...]) -> None:
+        self._on_answers([(ask, choices)])
 
-    def _on_answers(self, answers: Sequence[tuple[Ask, MaskPrediction]]) -> None:
+    def _on_answers(self, answers: Sequence[tuple[Ask, tuple[Choice, ...]]]) -> None:
         session = self.session
-        for ask, prediction in answers:
+        for ask, choices in answers:
             self.encoded.add(ask.key[1])
-            session = sessions.answered(session, ask, prediction)
+            session = sessions.answered(session, ask, choices)
         self._become(session)
 
     def _on_decoded(self, asks: Sequence[Ask], error: Exception | None) -> None:
@@ -372,7 +375,18 @@ class Drafting:
         return {}
 
     def _draft_labels(self) -> DraftLabels:
-        return DraftLabels(self.view, lambda: self.session.crops, self.paint)
+        dtype = np.promote_types(np.uint16, np.min_scalar_type(self._largest_drawn))
+        return DraftLabels(self.view, lambda: self.session.crops, self.paint, dtype=dtype)
+
+    @property
+    def _largest_drawn(self) -> int:
+        return max({*self.session.object_ids, self.object_id})
+
+    def _make_room(self) -> None:
+        """Let the preview hold larger ids than it was made for."""
+        preview = self.stage.preview
+        if preview is not None and self._largest_drawn > np.iinfo(preview.data.dtype).max:
+            self.stage.show(self.view, self._draft_labels())
 
     def _take_up(self, entry: Entry) -> None:
         if self.session.object_ids & entry.commit.object_ids:

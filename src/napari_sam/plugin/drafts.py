@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam.cleanup import Cleanup, clean
-from napari_sam.crops import Crop
+from napari_sam.crops import Crop, Window, hull
 from napari_sam.labels import LABELS_DTYPE, Overlap, merge_masks
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from napari_sam.plugin.view import ImageView
     from napari_sam.stack import Plane
 
 LabelPlane = NDArray[np.integer[Any]]
-
 
 Crops = Mapping[tuple[int, "Plane"], Crop]  # (object id, plane) to mask
 
@@ -33,14 +34,20 @@ class DraftLabels:
     get_crops : callable
         Gives the drafts of this moment. Where two overlap, the object with the smaller id is seen.
     on_paint : callable
-        Told a plane and what it holds now when somebody paints.
+        Told, when somebody paints, a plane, what a window of it holds now, and the window's first row and column.
+    dtype : dtype, optional
+        napari shows 16 bits as they are, and computes on every pixel of the plane where there are more.
     """
 
-    dtype = np.dtype(LABELS_DTYPE)
-
     def __init__(
-        self, view: ImageView, get_crops: Callable[[], Crops], on_paint: Callable[[Plane, LabelPlane], None]
+        self,
+        view: ImageView,
+        get_crops: Callable[[], Crops],
+        on_paint: Callable[[Plane, LabelPlane, tuple[int, int]], None],
+        *,
+        dtype: DTypeLike = np.uint16,
     ) -> None:
+        self.dtype = np.dtype(dtype)
         self._view = view
         self._get_crops = get_crops
         self._on_paint = on_paint
@@ -53,11 +60,15 @@ class DraftLabels:
         if any(isinstance(one, np.ndarray) for one in keys):
             return self._gather(keys)
         ranges = [_range(one, n) for one, n in zip(keys, self.shape, strict=True)]
-        window = np.zeros([len(positions) for positions in ranges], self.dtype)
-        for plane, inside in self._planes_in(ranges, {plane for _, plane in self._get_crops()}):
-            rows, columns = (ranges[axis] for axis in self._view.order[-2:])
-            window[inside] = self._render(plane)[np.ix_(rows, columns)]
-        return window[tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in keys)]
+        found = np.zeros([len(positions) for positions in ranges], self.dtype)
+        window, steps = self._window(ranges)
+        crops = self._get_crops()
+        for plane, inside in self._planes_in(ranges, {plane for _, plane in crops}):
+            if steps == (1, 1):
+                draw(found[inside], crops, plane, window)
+            else:
+                found[inside] = self._render(plane, window)[:: steps[0], :: steps[1]]
+        return found[tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in keys)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
         keys = _as_tuple(key, self.ndim)
@@ -65,20 +76,27 @@ class DraftLabels:
             self._scatter(keys, value)
             return
         ranges = [_range(one, n) for one, n in zip(keys, self.shape, strict=True)]
-        window = np.zeros([len(positions) for positions in ranges], self.dtype)
-        window[tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in keys)] = value
+        painted = np.zeros([len(positions) for positions in ranges], self.dtype)
+        painted[tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in keys)] = value
+        window, steps = self._window(ranges)
         all_planes = product(*(ranges[axis] for axis in self._view.order[:-2]))
         for plane, inside in self._planes_in(ranges, all_planes):
-            rows, columns = (ranges[axis] for axis in self._view.order[-2:])
-            labels = self._render(plane)
-            labels[np.ix_(rows, columns)] = window[inside]
-            self._on_paint(plane, labels)
+            labels = self._render(plane, window)
+            labels[:: steps[0], :: steps[1]] = painted[inside]
+            self._on_paint(plane, labels, _corner(window))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return self[...].astype(dtype or self.dtype, copy=bool(copy))
 
-    def _render(self, plane: Plane) -> LabelPlane:
-        return render(self._get_crops(), plane, self._view.plane_shape)
+    def _render(self, plane: Plane, window: Window) -> LabelPlane:
+        labels = np.zeros(_size(window), self.dtype)
+        draw(labels, self._get_crops(), plane, window)
+        return labels
+
+    def _window(self, ranges: Sequence[range]) -> tuple[Window, tuple[int, int]]:
+        """Window of the planes that holds some ranges, and their steps in it."""
+        rows, columns = (ranges[axis] for axis in self._view.order[-2:])
+        return (_span(rows), _span(columns)), (rows.step, columns.step)
 
     def _planes_in(
         self, ranges: Sequence[range], planes: Iterable[Plane]
@@ -95,7 +113,8 @@ class DraftLabels:
         found = np.zeros(coordinates[0].shape, self.dtype)
         for plane, here in _by_plane([coordinates[axis] for axis in self._view.order[:-2]], found.shape):
             rows, columns = (coordinates[axis][here] for axis in self._view.order[-2:])
-            found[here] = self._render(plane)[rows, columns]
+            window = _span([rows.min(), rows.max()]), _span([columns.min(), columns.max()])
+            found[here] = self._render(plane, window)[rows - window[0].start, columns - window[1].start]
         return found
 
     def _scatter(self, keys: tuple[Any, ...], value: Any) -> None:
@@ -103,9 +122,10 @@ class DraftLabels:
         values = np.broadcast_to(value, coordinates[0].shape)
         for plane, here in _by_plane([coordinates[axis] for axis in self._view.order[:-2]], values.shape):
             rows, columns = (coordinates[axis][here] for axis in self._view.order[-2:])
-            labels = self._render(plane)
-            labels[rows, columns] = values[here]
-            self._on_paint(plane, labels)
+            window = _span([rows.min(), rows.max()]), _span([columns.min(), columns.max()])
+            labels = self._render(plane, window)
+            labels[rows - window[0].start, columns - window[1].start] = values[here]
+            self._on_paint(plane, labels, _corner(window))
 
 
 class Surroundings:
@@ -131,10 +151,15 @@ class Surroundings:
 def render(crops: Crops, plane: Plane, shape: tuple[int, int]) -> LabelPlane:
     """Draw the objects of a plane, ``(h, w)``; where two overlap, the smaller id wins."""
     labels = np.zeros(shape, LABELS_DTYPE)
+    draw(labels, crops, plane, (slice(0, shape[0]), slice(0, shape[1])))
+    return labels
+
+
+def draw(labels: LabelPlane, crops: Crops, plane: Plane, window: Window) -> None:
+    """Draw the objects of a plane into the labels of a window of it, in place; see `render`."""
     here = {object_id: crop for (object_id, where), crop in crops.items() if where == plane}
     for object_id in sorted(here, reverse=True):
-        labels[here[object_id].window][here[object_id].pixels] = object_id
-    return labels
+        here[object_id].draw(labels, window, object_id)
 
 
 def cleaned(crops: Crops, options: Cleanup) -> dict[tuple[int, Plane], Crop]:
@@ -145,23 +170,22 @@ def cleaned(crops: Crops, options: Cleanup) -> dict[tuple[int, Plane], Crop]:
     for object_id in {object_id for object_id, _ in crops}:
         own = {plane: crop for (one, plane), crop in crops.items() if one == object_id}
         shape = next(iter(own.values())).shape
-        window = _window_around(own.values(), shape, margin=int(np.ceil(3 * options.smooth)))
+        window = hull([crop.window for crop in own.values() if crop] or [(slice(0, 1), slice(0, 1))])
+        window = _widened(window, shape, by=int(np.ceil(3 * options.smooth)))
         first = np.min([*own], axis=0).astype(int)
         extent = np.max([*own], axis=0).astype(int) - first + 1
         at = {plane: tuple(np.subtract(plane, first).astype(int)) for plane in own}
-        volume = np.zeros((*extent, *(side.stop - side.start for side in window)), bool)
+        volume = np.zeros((*extent, *_size(window)), bool)
         for plane, crop in own.items():
-            volume[at[plane]] = crop.full()[window]
+            volume[at[plane]] = crop.within(window)
         volume = clean(volume, options)
         for plane in own:
-            mask = np.zeros(shape, bool)
-            mask[window] = volume[at[plane]]
-            result[object_id, plane] = Crop.of(mask)
+            result[object_id, plane] = Crop.of(volume[at[plane]]).placed(_corner(window), shape)
     return result
 
 
 def edits(
-    labels: Any, crops: Crops, view: ImageView, *, overlap: Overlap = "keep"
+    labels: Any, crops: Crops, view: ImageView, *, overlap: Overlap = "keep", fresh: Collection[int] = ()
 ) -> tuple[tuple[NDArray[np.intp], ...], NDArray[Any]]:
     """List what writing drafts into labels changes, as ``Labels.data_setitem`` wants it.
 
@@ -175,6 +199,8 @@ def edits(
         The image as planes.
     overlap : {"keep", "replace"}
         What happens to voxels of other objects.
+    fresh : collection of int
+        Objects that have no old voxels: no plane is searched for them.
 
     Returns
     -------
@@ -183,24 +209,49 @@ def edits(
     values : ndarray
         The new label of each voxel.
     """
-    indices: list[NDArray[np.intp]] = [np.zeros((0, len(view.shape)), np.intp)]
+    indices: list[list[NDArray[np.intp]]] = [[np.zeros(0, np.intp)] for _ in view.shape]
     values: list[NDArray[Any]] = [np.zeros(0, labels.dtype)]
     for plane in sorted({plane for _, plane in crops}):
+        own = {one: crop for (one, where), crop in sorted(crops.items()) if where == plane}
+        window = _reach(labels, own, view, plane, fresh)
+        current = np.asarray(labels[view.index(plane, window)])
+        merged = merge_masks(current, {one: Crop.of(crop.within(window)) for one, crop in own.items()}, overlap=overlap)
+        found = np.nonzero(merged != current)
+        leading = (np.full(len(found[0]), position, np.intp) for position in plane)
+        on_plane = (inside + side.start for inside, side in zip(found, window, strict=True))
+        for axis, positions in zip(view.order, (*leading, *on_plane), strict=True):
+            indices[axis].append(positions)
+        values.append(merged[found])
+    return tuple(np.concatenate(axis) for axis in indices), np.concatenate(values)
+
+
+def _reach(labels: Any, own: Mapping[int, Crop], view: ImageView, plane: Plane, fresh: Collection[int]) -> Window:
+    """Window of a plane that holds what objects have there, before and after."""
+    windows = [crop.window for crop in own.values() if crop]
+    if searched := [one for one in own if one not in fresh]:
         current = np.asarray(labels[view.index(plane)])
-        masks = {one: crop for (one, where), crop in sorted(crops.items()) if where == plane}
-        merged = merge_masks(current, masks, overlap=overlap)
-        changed = merged != current
-        indices.append(view.to_data(plane, np.argwhere(changed).astype(float)).astype(np.intp))
-        values.append(merged[changed])
-    return tuple(np.concatenate(indices).T), np.concatenate(values)
+        windows += [found.window for one in searched if (found := Crop.of(current == one))]
+    return hull(windows or [(slice(0, 0), slice(0, 0))])
 
 
-def _window_around(crops: Iterable[Crop], shape: tuple[int, int], *, margin: int) -> tuple[slice, slice]:
-    """Rows and columns that hold all crops."""
-    windows = [crop.window for crop in crops if crop] or [(slice(0, 1), slice(0, 1))]
+def _size(window: Window) -> tuple[int, int]:
+    rows, columns = window
+    return rows.stop - rows.start, columns.stop - columns.start
+
+
+def _corner(window: Window) -> tuple[int, int]:
+    return window[0].start, window[1].start
+
+
+def _span(positions: Sequence[int]) -> slice:
+    """From the lowest to behind the highest; these are the ends, in either order."""
+    ends = sorted((int(positions[0]), int(positions[-1]))) if positions else (0, -1)
+    return slice(ends[0], ends[1] + 1)
+
+
+def _widened(window: Window, shape: tuple[int, int], *, by: int) -> Window:
     rows, columns = (
-        slice(max(min(w[axis].start for w in windows) - margin, 0), min(max(w[axis].stop for w in windows) + margin, n))
-        for axis, n in enumerate(shape)
+        slice(max(side.start - by, 0), min(side.stop + by, n)) for side, n in zip(window, shape, strict=True)
     )
     return rows, columns
 

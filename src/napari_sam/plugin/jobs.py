@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from napari_sam.crops import Crop
     from napari_sam.plugin.bench import Bench
     from napari_sam.plugin.drafts import LabelPlane
-    from napari_sam.plugin.session import Ask
+    from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.walk import Route
-    from napari_sam.predictor import MaskPrediction
     from napari_sam.prompts import Prompt
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
@@ -44,7 +43,7 @@ class Jobs:
         """Open the segmenter; whatever is submitted later finds it open."""
         self._submit("open", OPEN, bench.open, on_fetched, on_end)
 
-    def decode(self, bench: Bench, ask: Ask, on_answer: Callable[[MaskPrediction], None], on_end: OnEnd) -> None:
+    def decode(self, bench: Bench, ask: Ask, on_answer: Callable[[tuple[Choice, ...]], None], on_end: OnEnd) -> None:
         """Decode one prompt, instead of an earlier one for the same object and plane."""
         self._submit(("decode", ask.key), DECODE, partial(bench.decode, ask), on_answer, on_end)
 
@@ -52,7 +51,7 @@ class Jobs:
         self,
         bench: Bench,
         asks: Sequence[Ask],
-        on_answers: Callable[[list[tuple[Ask, MaskPrediction]]], None],
+        on_answers: Callable[[list[tuple[Ask, tuple[Choice, ...]]]], None],
         on_end: OnEnd,
     ) -> None:
         """Decode many prompts in batches; what is asked for anew meanwhile is answered later and counts instead."""

@@ -65,17 +65,19 @@ class Result:
     def __init__(self, on_undone: Callable[[Entry], None]) -> None:
         self.labels: Labels | None = None
         self.largest_id = 0  # in the labels; found by a job
+        self._searched: Labels | None = None  # where nothing is above the largest id
         self.cleanup = Cleanup()
         self.overlap: Overlap = "keep"
         self.entries: tuple[Entry, ...] = ()
         self._on_undone = on_undone
         self._was_touched = False
 
-    def choose(self, labels: Labels | None) -> None:
-        """Commit to another layer from now on; earlier commits stay where they are."""
+    def choose(self, labels: Labels | None, *, is_empty: bool = False) -> None:
+        """Commit to another layer from now on, of which may be known that it is empty; earlier commits stay."""
         if self.labels is not None:
             self.labels.events.set_data.disconnect(self._on_set_data)
         self.labels, self.largest_id, self.entries = labels, 0, ()
+        self._searched = labels if is_empty else None
         if labels is not None:
             labels.events.set_data.connect(self._on_set_data)
 
@@ -106,13 +108,16 @@ class Result:
         nothing = Crop(view.plane_shape, 0, 0, np.zeros((0, 0), bool))
         left = {(one, plane): nothing for one in written for plane in self._planes_of(one) - written[one]}
         overlap: Overlap = "keep" if labels.preserve_labels else self.overlap
-        indices, values = edits(labels.data, {**cleaned(crops, self.cleanup), **left}, view, overlap=overlap)
+        known = self.largest_id if self._searched is labels else np.inf
+        fresh = {one for one in written if one > known and self.entry_of(one) is None}
+        masks = {**cleaned(crops, self.cleanup), **left}
+        indices, values = edits(labels.data, masks, view, overlap=overlap, fresh=fresh)
         count = len(values)
         chosen = np.unique(np.linspace(0, max(count - 1, 0), min(count, _WITNESSES)).astype(int))
         witnesses = tuple(axis[chosen] for axis in indices)
         before = _at(labels.data, witnesses)
         if count:
-            labels.data_setitem(tuple(indices), values)
+            labels.data_setitem(indices, values)
         entry = Entry(commit, away, written, witnesses, before)
         self.entries += (entry,)
         return entry
@@ -184,6 +189,7 @@ class Result:
         for plane in np.ndindex(data.shape[:-2]):
             largest = max(largest, int(np.asarray(data[plane]).max(initial=0)))
             yield largest
+        self._searched = labels
 
     def _planes_of(self, object_id: int) -> frozenset[Plane]:
         return frozenset().union(*(one.written.get(object_id, frozenset()) for one in self.entries))

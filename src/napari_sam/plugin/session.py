@@ -158,16 +158,16 @@ def asking(session: Session, keys: Collection[Key]) -> tuple[Session, tuple[Ask,
     return replace(session, asked={**session.asked, **numbers}, number=session.number + len(asks)), asks
 
 
-def answered(session: Session, ask: Ask, prediction: MaskPrediction) -> Session:
+def choices_of(prediction: MaskPrediction) -> tuple[Choice, ...]:
+    """Crop the masks of a prediction; on a large plane this takes time, and is done in the thread."""
+    masks = zip(prediction.masks, prediction.iou_predictions, prediction.low_res_logits, strict=True)
+    return tuple(Choice(Crop.of(mask), float(score), logits) for mask, score, logits in masks)
+
+
+def answered(session: Session, ask: Ask, choices: tuple[Choice, ...]) -> Session:
     """Take an answer, unless it was overtaken."""
     if session.asked.get(ask.key) != ask.number:
         return session
-    choices = tuple(
-        Choice(Crop.of(mask), float(score), logits)
-        for mask, score, logits in zip(
-            prediction.masks, prediction.iou_predictions, prediction.low_res_logits, strict=True
-        )
-    )
     draft = Draft(
         choices[0].mask,
         choices[0].score,
@@ -196,17 +196,42 @@ def next_choice(session: Session, key: Key) -> Session:
     return replace(session, drafts={**session.drafts, key: chosen}, changed=session.changed | {key})
 
 
-def painted(session: Session, plane: Plane, labels: NDArray[np.integer]) -> Session:
-    """Take what somebody painted over the drafts of a plane; every object that changed there is an anchor now."""
-    present = {int(one) for one in np.unique(labels)} - {0}
+def painted(
+    session: Session,
+    plane: Plane,
+    labels: NDArray[np.integer],
+    *,
+    corner: tuple[int, int] = (0, 0),
+    shape: tuple[int, int] | None = None,
+) -> Session:
+    """Take what somebody painted over the drafts of a plane; every object that changed there is an anchor now.
+
+    Parameters
+    ----------
+    session : Session
+        The moment before.
+    plane : tuple of int
+        Where it was painted.
+    labels : ndarray of int
+        What the plane, or a window of it, holds now.
+    corner : (int, int)
+        First row and column of the window.
+    shape : (int, int), optional
+        ``(h, w)`` of the plane. None: `labels` are all of it.
+    """
+    height, width = labels.shape
+    shape = (height, width) if shape is None else shape
+    window = slice(corner[0], corner[0] + height), slice(corner[1], corner[1] + width)
+    present = {int(one) for one in np.unique(labels[labels > 0])}
     drafts, changed = dict(session.drafts), set()
     for object_id in present | {one for one, where in session.drafts if where == plane}:
         key, mask = (object_id, plane), labels == object_id
         before = session.drafts.get(key)
-        if before is not None and np.array_equal(before.mask.full(), mask):
+        if before is not None and np.array_equal(before.mask.within(window), mask):
             continue
+        crop = Crop.of(mask).placed(corner, shape)
         changed.add(key)
-        drafts[key] = Draft(Crop.of(mask), 1.0, "painted")
+        drafts[key] = Draft(crop if before is None else before.mask.with_window(window, mask), 1.0, "painted")
     unanswered = {key: number for key, number in session.asked.items() if key not in changed}
     return replace(session, drafts=drafts, asked=unanswered, changed=session.changed | changed)
 

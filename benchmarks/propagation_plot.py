@@ -72,7 +72,7 @@ def draw_reliability(axes: Axes, planes: Mapping[str, Sequence[PlaneScore]]) -> 
             axes.scatter(expected, true, sizes, label=name, alpha=0.7)
     axes.set(title="Reliability", xlabel="confidence", ylabel="mean IoU of the planes", xlim=(0, 1), ylim=(0, 1))
     axes.grid()
-    if planes:
+    if any(planes.values()):
         axes.legend(fontsize="small")
 
 
@@ -82,5 +82,5 @@ def draw_speeds(axes: Axes, speeds: Mapping[str, Sequence[Throughput]]) -> None:
         axes.loglog([each.objects for each in own], [each.masks / each.cpu_seconds for each in own], "-o", label=name)
     axes.set(title="Masks per second of processor time", xlabel="objects together")
     axes.grid(which="both")
-    if speeds:
+    if any(speeds.values()):
         axes.legend(fontsize="small")

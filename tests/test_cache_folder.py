@@ -91,6 +91,17 @@ class TestFind:
         assert list(verify(killed)) == []
 
 
+def test_a_cache_behind_a_url_is_looked_into_but_not_pruned(tiny_sam, tmp_path):
+    url = f"memory://{tmp_path}"
+    list(EmbeddingCache.open(url, sam=tiny_sam, stack=open_stack(image()), contrast=FULL).embed([(0,)]))
+    assert find_caches(url) == (url,)
+    [cached] = cached_images(url)
+    assert (cached.done, cached.total, cached.written) == (1, 4, None)
+    assert dict(verify(cached)) == {(0,): "good"}
+    with pytest.raises(ValueError, match="only a folder can be pruned"):
+        prune(cached)
+
+
 class TestVerify:
     def test_planes_that_are_whole_are_good_and_missing_ones_are_left_out(self, fill):
         assert dict(verify(fill(image(), [(0,), (2,)]))) == {(0,): "good", (2,): "good"}

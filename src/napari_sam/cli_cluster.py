@@ -27,7 +27,8 @@ def run_job(job: "Job", *, workers: int | None, scheduler: str | None) -> Iterat
     from napari_sam.cluster import connect, embed
 
     with connect(scheduler=scheduler, workers=workers) as client:
-        print(f"{client.scheduler.address} {client.dashboard_link}", file=sys.stderr)
+        if scheduler is not None:
+            print(f"Connected; the cluster's own view of it: {client.dashboard_link}", file=sys.stderr)
         try:
             yield from (done.new for done in embed(client, job))
         except KeyboardInterrupt:

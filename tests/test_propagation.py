@@ -67,6 +67,9 @@ class World:
         """Objects are as bright as the part of them that is there."""
         return [np.array([(self.truth[plane][mask.full()] > 0).mean()]) for mask in masks]
 
+    def resemblance(self, plane, other):
+        return 1.0 if self.truth[plane].any() == self.truth[other].any() else 0.0
+
     def look_at(self, ids):
         seen = np.bincount(ids, minlength=2).argmax() if ids.size else 0
         return SimpleNamespace(seen=seen, likeness=lambda anchor: 0.5 if seen == anchor.seen else -0.5)
@@ -132,10 +135,54 @@ def test_a_walk_keeps_to_its_range_and_encodes_nothing_else():
     assert set(world.encoded) == {(2,), (4,)}
 
 
-def test_a_blank_plane_ends_a_walk_without_an_error():
+def test_a_blank_plane_is_bridged():
     world = World(tubes())
     world.truth[5] = 0
-    assert story(world.walk([anchor(world.truth, (4,), 1)], stop=8, start=4)) == [(4, None), (5, "empty")]
+    walked = story(world.walk([anchor(world.truth, (4,), 1)], start=4))
+    assert walked == [(4, None), (5, "bridged"), (6, None), (7, "range")]
+    np.testing.assert_array_equal(world.labels[5] == 1, world.truth[4] == 1)
+
+
+def test_more_blank_planes_than_asked_for_end_a_walk():
+    world = World(tubes())
+    world.truth[4:6] = 0
+    assert story(world.walk([anchor(world.truth, (3,), 1)], start=3, rules=StopRules(max_missing=1)))[-1] == (
+        4,
+        "empty",
+    )
+    assert story(world.walk([anchor(world.truth, (3,), 1)], start=3))[1:3] == [(4, "bridged"), (5, "bridged")]
+
+
+def test_an_object_that_is_not_found_behind_a_blank_plane_has_ended_before_it():
+    world = World(tubes(8, ends=(0, 4)))
+    world.truth[4] = 0
+    assert story(world.walk([anchor(world.truth, (2,), 1)], start=2))[-1] == (4, "empty")
+
+
+def test_a_blank_plane_beside_an_anchor_is_bridged():
+    world = World(tubes())
+    world.truth[4] = 0
+    list(world.walk([anchor(world.truth, (z,), 1) for z in (3, 5)]))
+    np.testing.assert_array_equal(world.labels[4] == 1, world.truth[3] == 1)
+
+
+def test_an_object_that_is_missing_on_a_plane_that_is_there_has_ended():
+    world = World(tubes())
+    world.truth[5][world.truth[5] == 1] = 0
+    assert story(world.walk([anchor(world.truth, (4,), 1)], start=4)) == [(4, None), (5, "empty")]
+
+
+def test_an_object_of_one_plane_ends_on_both_sides():
+    world = World(tubes(5, ends=(2, 3)))
+    assert story(world.walk([anchor(world.truth, (2,), 1)])) == [(2, None), (3, "empty"), (1, "empty")]
+
+
+def test_objects_that_touch_everywhere_stay_what_they_are():
+    world = World(np.zeros((5, SIDE, SIDE), np.uint8))
+    for number in range(4):
+        world.truth[:, 4 * number : 4 * number + 4] = number + 1
+    list(world.walk([anchor(world.truth, (2,), i) for i in (1, 2, 3, 4)]))
+    np.testing.assert_array_equal(world.labels, world.truth)
 
 
 def test_an_object_that_leaves_the_image_ends_at_the_border():
@@ -193,7 +240,7 @@ def test_every_plane_says_what_speaks_for_it():
 
 def test_in_a_gap_the_agreement_of_both_walks_is_said():
     world = World(tubes(8))
-    world.truth[4] = 0
+    world.truth[4][world.truth[4] == 1] = 0
     walked = {each.plane[0]: each for each in world.walk([anchor(world.truth, (z,), 1) for z in (1, 3, 6)])}
     assert walked[2].evidence.agreement == 1
     assert walked[5].evidence.agreement == 0
@@ -221,7 +268,8 @@ def test_a_walk_keeps_the_other_axes_fixed():
     world = World(truth)
     along_z = [each.plane for each in world.walk([anchor(truth, (2, 1), 1)], axis=1)]
     assert along_z == [(2, 1), (2, 2), (2, 3), (2, 0)]
-    along_t = [(each.plane, each.reason) for each in world.walk([anchor(truth, (2, 1), 2)], axis=0)]
+    strict = StopRules(max_missing=0)
+    along_t = [(each.plane, each.reason) for each in world.walk([anchor(truth, (2, 1), 2)], axis=0, rules=strict)]
     assert along_t == [((2, 1), None), ((1, 1), "empty")]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.crops import Crop
-from napari_sam.vision import contrast_left, contrast_of
+from napari_sam.vision import SamVision, contrast_left, contrast_of
 
 MASK = np.zeros((20, 20), bool)
 MASK[5:12, 6:14] = True
@@ -38,3 +38,11 @@ def test_what_is_left_of_a_contrast_has_a_sign():
     assert contrast_left(origin / 2, origin) == pytest.approx(0.5)
     assert contrast_left(-origin, origin) == pytest.approx(-1)
     assert isnan(contrast_left(origin, np.zeros(2)))
+
+
+def test_a_blank_plane_resembles_nothing():
+    stack = np.random.default_rng(0).normal(size=(3, 30, 30))
+    stack[1], stack[2] = 0, stack[0] + 0.1
+    vision = SamVision(None, None, lambda plane: stack[plane])
+    assert vision.resemblance((0,), (1,)) == 0
+    assert vision.resemblance((0,), (2,)) == pytest.approx(1)

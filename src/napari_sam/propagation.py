@@ -43,7 +43,8 @@ class PlaneMask:
         None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
         plane was prompted), ``"stop"`` (the object was said not to be on the next plane, or on this one), ``"taken"``
         (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, but the
-        labels held an older mask of the object, which is gone now.
+        labels held an older mask of the object, which is gone now. ``"bridged"``, the only one that ends nothing: the
+        plane is blank or missing, and the mask is interpolated from the planes around it.
     evidence : Evidence
         What speaks for the mask.
     """
@@ -128,8 +129,12 @@ def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]
         in_gap = [s for s in steps if track.weight_of_lower(s.state.object_id, position) is not None]
         gaps[position] |= {s.state.object_id: s for s in in_gap}
         yield from _report([s for s in steps if s not in in_gap])
+    came: set[tuple[int, int]] = set()  # what a bridge must not replace
     for position, steps in walker.walk(track, -1):
-        yield from _report(_meet(walker, track, position, steps, gaps.pop(position, {})))
+        new = [step for step in steps if (step.state.object_id, position) not in came]
+        met = _meet(walker, track, position, new, gaps.pop(position, {}))
+        came |= {(step.state.object_id, position) for step in met}
+        yield from _report(met)
 
 
 def _meet(walker: Walker, track: Track, position: int, steps: list[Step], gap: Mapping[int, Step]) -> list[Step]:

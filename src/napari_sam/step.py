@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_sam.stack import Plane
 
 Reason = Literal[
-    "range", "anchor", "stop", "taken", "cleared",
+    "range", "anchor", "stop", "taken", "cleared", "bridged",
     "empty", "border", "area", "overlap", "predicted_iou", "contrast", "appearance",
 ]  # fmt: skip
 
@@ -146,6 +146,9 @@ class StopRules:
         Looking less like the object on its last anchor than like the surroundings there, by more than this, is
         ``"appearance"``: see `Appearance.likeness`. Measured on training volumes: on noisy nuclei it falls from above 0
         to below -0.1 within two planes of the true end; in dense EM it stays near 0 and never stops a walk.
+    max_missing : int
+        An object that ends on a blank or missing plane is looked for behind it, past at most so many such planes in a
+        row; 0 never. What lies between is interpolated and ``"bridged"``.
     """
 
     min_area: int = 1
@@ -156,6 +159,7 @@ class StopRules:
     min_contrast: float = 0.5
     min_contrast_dense: float = 0.2
     min_likeness: float = -0.1
+    max_missing: int = 2
 
     def suited_to(self, distinctness: float) -> StopRules:
         """Choose the least contrast for an object whose likeness to itself, see `Appearance.likeness`, is given."""

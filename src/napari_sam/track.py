@@ -42,9 +42,15 @@ class Track:
         """From the first anchor that walks in a direction, 1 or -1, to the last plane that anybody may come to."""
         if not self.spans:
             return range(0)
-        first, last = min(s.start for s in self.spans.values()), max(s.stop for s in self.spans.values()) - 1
+        first, last = self.extent.start, self.extent.stop - 1
         low, high = min(self.anchors), max(self.anchors)
         return range(max(low, first - 1), last + 1) if direction > 0 else range(min(high, last + 1), first - 1, -1)
+
+    @property
+    def extent(self) -> range:
+        """All positions that anybody may come to."""
+        spans = self.spans.values()
+        return range(min(s.start for s in spans), max(s.stop for s in spans)) if spans else range(0)
 
     def weight_of_lower(self, object_id: int, position: int) -> float | None:
         """Nearness of the object's next anchor below, 0 to 1, against the one above; None on an open end."""

@@ -47,6 +47,9 @@ class Vision(Protocol):
     def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
 
+    def resemblance(self, plane: Plane, other: Plane) -> float:
+        """Tell how alike the pixels of two planes are, -1 to 1; 0 if one of them is blank."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamVision:
@@ -80,6 +83,14 @@ class SamVision:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
         pixels = self.get_pixels(plane)
         return [contrast_of(mask, pixels) for mask in masks]
+
+    def resemblance(self, plane: Plane, other: Plane) -> float:
+        """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
+        step = max(1, max(self.get_pixels(plane).shape[:2]) // 256)
+        pair = [np.nan_to_num(self.get_pixels(p)[::step, ::step].astype(np.float64)).ravel() for p in (plane, other)]
+        one, two = (pixels - pixels.mean() for pixels in pair)
+        size = float(np.sqrt((one @ one) * (two @ two)))
+        return float(one @ two) / size if size else 0.0
 
 
 def contrast_of(mask: Crop, pixels: Pixels) -> NDArray[np.float64]:

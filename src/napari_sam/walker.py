@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.blending import blend
 from napari_sam.evidence import Evidence
 from napari_sam.sharing import settle, without_lost
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from napari_sam.stack import Plane
     from napari_sam.track import Track
     from napari_sam.vision import Vision
+
+_PERHAPS_MISSING = ("empty", "border", "area", "overlap", "predicted_iou", "contrast", "appearance")
+_MISSING = 0.5  # of the resemblance that the plane behind has to the last good one
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,15 @@ class Trail:
         ``(c,)``, how much brighter than its surroundings it was there.
     rules : StopRules
         When it has ended.
+    waiting : tuple of Step
+        The ends that it met on planes that may be missing, since it was last found.
     """
 
     state: PlaneState
     origin: Appearance
     contrast: NDArray[np.float64]
     rules: StopRules
+    waiting: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,8 @@ class Walker:
         Yields
         ------
         position, list of Step
-            The objects that came to a position, anchors not among them; there may be none.
+            The objects that came to a position, anchors not among them; there may be none. What becomes known of an
+            earlier position, behind a missing plane, comes before that.
         """
         trails: dict[int, Trail] = {}
         for position in track.positions(direction):
@@ -107,13 +115,61 @@ class Walker:
             steps = self._step(track.plane(position), coming)
             ahead = position + direction
             steps = [replace(s, reason=s.reason or track.way_out(s.state.object_id, ahead)) for s in steps]
-            trails = {
-                trail.state.object_id: replace(trail, state=step.state)
-                for trail, step in zip(coming, steps, strict=True)
-                if step.reason is None
-            }
-            yield position, steps
-            trails |= self._set_out(track, anchored, ahead)
+            going_on, now, earlier = self._sort(track, direction, list(zip(coming, steps, strict=True)))
+            for object_id in trails.keys() & anchored.keys():
+                earlier += self._bridge(track, trails[object_id], anchored[object_id])
+            for step in earlier:
+                yield step.state.plane[track.axis], [step]
+            yield position, now
+            trails = going_on | self._set_out(track, anchored, ahead)
+
+    def _sort(
+        self, track: Track, direction: int, came: Sequence[tuple[Trail, Step]]
+    ) -> tuple[dict[int, Trail], list[Step], list[Step]]:
+        """Tell who goes on, what is known of this position, and what is known only now of earlier ones."""
+        going_on: dict[int, Trail] = {}
+        now: list[Step] = []
+        earlier: list[Step] = []
+        for trail, step in came:
+            object_id = step.state.object_id
+            if step.reason in _PERHAPS_MISSING and self._may_wait(track, direction, trail, step.state.plane):
+                going_on[object_id] = replace(trail, waiting=(*trail.waiting, step))
+                continue
+            if trail.waiting and not step.state.mask:
+                earlier.append(trail.waiting[0])  # it has ended where it was lost
+                continue
+            earlier += self._bridge(track, trail, step.state)
+            now.append(step)
+            if step.reason is None:
+                going_on[object_id] = replace(trail, state=step.state, waiting=())
+        return going_on, now, earlier
+
+    def _may_wait(self, track: Track, direction: int, trail: Trail, plane: Plane) -> bool:
+        """Whether a plane looks less like the last good one than a plane behind it does: as if it was not there."""
+        position, left = plane[track.axis], self.rules.max_missing - len(trail.waiting)
+        if left < 1 or track.way_out(trail.state.object_id, position + direction) not in (None, "anchor"):
+            return False
+        last = trail.state.plane
+        here = self.vision.resemblance(last, plane)
+        for behind in range(position + direction, position + direction * (left + 1), direction):
+            if behind not in track.extent:
+                return False
+            if here < _MISSING * self.vision.resemblance(last, track.plane(behind)):
+                return True
+        return False
+
+    def _bridge(self, track: Track, trail: Trail, found: PlaneState) -> list[Step]:
+        """Fill the planes on which an object was waited for, now that it is found again."""
+        if not found.mask:
+            return []
+        first, last = trail.state.plane[track.axis], found.plane[track.axis]
+        steps = []
+        for lost in trail.waiting:
+            plane = lost.state.plane
+            weight = (last - plane[track.axis]) / (last - first)
+            state = blend(trail.state, found, weight, plane)
+            steps += [Step(each, "bridged", Evidence()) for each in settle([state], self.get_labels(plane))]
+        return steps
 
     def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:
         """Start from the anchors of a position whose objects may go on."""

@@ -1,0 +1,80 @@
+"""One shape between two: what an object looks like where two walks, or two planes, disagree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.crops import Crop, hull, iou
+from napari_sam.prompts import SURE_LOGIT
+from napari_sam.upscaling import upscaled_mask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.crops import Window
+    from napari_sam.stack import Plane
+    from napari_sam.step import PlaneState
+
+# Below this IoU the shapes of two walks are too far apart for an average of logits, which would keep what they share
+# and lose the rest: halfway between two discs side by side there would be nothing.
+_FAR_APART = 0.5
+
+
+def blend(one: PlaneState, other: PlaneState, weight: float, plane: Plane) -> PlaneState:
+    """Blend two states of an object, neither of them empty.
+
+    Logits are averaged; where the shapes are far apart, the shape in between is interpolated.
+
+    Parameters
+    ----------
+    one, other : PlaneState
+        Of the same object, on this plane or on those around it.
+    weight : float
+        Of the first, 0 to 1.
+    plane : tuple of int
+        Where the result is.
+    """
+    join = _average if iou(one.mask, other.mask) >= _FAR_APART else _between
+    logits = join(one.logits, other.logits, weight)
+    score = weight * one.score + (1 - weight) * other.score
+    return replace(one, plane=plane, mask=upscaled_mask(logits, one.frame), score=score, logits=logits)
+
+
+def _average(one: Crop, other: Crop, weight: float) -> Crop:
+    """Average logits."""
+    window = hull([one.window, other.window])
+    return _logits(one, window, weight * one.within(window) + (1 - weight) * other.within(window))
+
+
+def _between(one: Crop, other: Crop, weight: float) -> Crop:
+    """Move both shapes to the place between them and average their signed distances there.
+
+    The shape then turns from one into the other (Raya and Udupa 1990, "Shape-based interpolation"), and where it is
+    turns, too.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    centres = np.array([_centre(one), _centre(other)])
+    middle = weight * centres[0] + (1 - weight) * centres[1]
+    moved = [
+        crop.shifted(*np.round(middle - centre).astype(int)) for crop, centre in zip((one, other), centres, strict=True)
+    ]
+    window = hull([crop.window for crop in moved])
+    distance = 0
+    for crop, share in zip(moved, (weight, 1 - weight), strict=True):
+        inside = np.pad(crop.within(window) > 0, 1)
+        signed = distance_transform_edt(inside) - distance_transform_edt(~inside)
+        distance = distance + share * signed[1:-1, 1:-1]
+    return _logits(one, window, np.clip(distance, -SURE_LOGIT, SURE_LOGIT))
+
+
+def _centre(logits: Crop) -> NDArray[np.float64]:
+    rows, columns = np.nonzero(logits.pixels > 0)
+    return np.array([logits.top + rows.mean(), logits.left + columns.mean()])
+
+
+def _logits(like: Crop, window: Window, pixels: NDArray[np.floating]) -> Crop:
+    return Crop(like.shape, window[0].start, window[1].start, pixels.astype(np.float32), like.outside)

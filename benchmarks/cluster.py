@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import zarr
 
-from napari_sam.cluster import Job, connect, embed
+from napari_sam.cluster import Encoding, Job, connect, embed
 from napari_sam.sample import make_nuclei_stack
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def main() -> None:
         rates = []
         for workers in arguments.workers:
             load = os.getloadavg()[0]
-            job = Job(str(image), str(Path(folder) / f"cache-{workers}"), model=arguments.model)
+            job = Job(str(image), str(Path(folder) / f"cache-{workers}"), encoding=Encoding(model=arguments.model))
             rate, seconds = measured(job, workers)
             rates.append(rate)
             told = f"{rate:.2f} planes/s, {seconds:.3f} processor seconds a plane"

@@ -161,7 +161,7 @@ def embed(
         from napari_sam.cli_cluster import make_job, run_job
 
         fetch_weights(options.model)
-        job = make_job(image, cache, channel=channel, **asdict(options))
+        job = make_job(image, cache, channel=channel, **asdict(options))  # options have the fields of `Encoding`
         new = sum(_collect(run_job(job, workers=workers, scheduler=scheduler), "encoding", total=planes))
     print(f"{planes} planes are in {cache}; {new} of them are new")
 

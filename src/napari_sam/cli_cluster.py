@@ -3,23 +3,23 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_sam.cluster import Job
 
 
-def make_job(image: str, cache: str, *, channel: int | None, model: str, device: str | None, precision: str) -> "Job":
+def make_job(image: str, cache: str, *, channel: int | None, model: str, **encoding: Any) -> "Job":
     """Describe what to encode so that workers understand it, who run in other folders."""
     try:
-        from napari_sam.cluster import Job
+        from napari_sam.cluster import Encoding, Job
     except ModuleNotFoundError as error:
         msg = f"a cluster needs {error.name}, which is not installed: pip install 'napari-sam-stacks[cluster]'"
         raise ValueError(msg) from None
     from napari_sam.checkpoints import REGISTRY
 
-    named = model in REGISTRY
-    return Job(_absolute(image), _absolute(cache), channel, model if named else _absolute(model), device, precision)
+    model = model if model in REGISTRY else _absolute(model)
+    return Job(_absolute(image), _absolute(cache), channel, Encoding(model=model, **encoding))
 
 
 def run_job(job: "Job", *, workers: int | None, scheduler: str | None) -> Iterator[bool]:

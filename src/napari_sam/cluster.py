@@ -24,6 +24,25 @@ _RETRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
+class Encoding:
+    """How planes are encoded.
+
+    Attributes
+    ----------
+    model : str
+        A name that ``sam-stacks models`` lists, or a file that every worker can read.
+    device : str or None
+        Where workers encode. None: on a GPU if they have one.
+    precision : str
+        In which workers encode: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+    """
+
+    model: str = "nano"
+    device: str | None = None
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A stack to encode; what each worker is told.
 
@@ -33,20 +52,14 @@ class Job:
         Paths or URLs that mean the same to every worker.
     channel : int or None
         The one channel that is looked at. None: all there are.
-    model : str
-        A name that ``sam-stacks models`` lists, or a file that every worker can read.
-    device : str or None
-        Where workers encode. None: on a GPU if they have one.
-    precision : str
-        In which workers encode: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+    encoding : Encoding
+        How.
     """
 
     image: str
     cache: str
     channel: int | None = None
-    model: str = "nano"
-    device: str | None = None
-    precision: str = "float32"
+    encoding: Encoding = Encoding()
 
     def open_stack(self) -> Stack:
         """Open the image, as the command line does.
@@ -72,10 +85,11 @@ class Job:
         ValueError
             If one of them is not what it should be.
         """
-        sam = load_sam(self.model, device=self.device)
-        sam.image_encoder.to(getattr(torch, self.precision))
-        location = as_location(self.cache)
-        return EmbeddingCache.open(location, sam=sam, stack=self.open_stack(), contrast=contrast, source=self.image)
+        sam = load_sam(self.encoding.model, device=self.encoding.device)
+        sam.image_encoder.to(getattr(torch, self.encoding.precision))
+        return EmbeddingCache.open(
+            as_location(self.cache), sam=sam, stack=self.open_stack(), contrast=contrast, source=self.image
+        )
 
 
 @dataclass(frozen=True, slots=True)

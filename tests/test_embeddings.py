@@ -1,6 +1,7 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 
 from napari_sam.contrast import Contrast
@@ -33,6 +34,34 @@ def test_a_batch_gives_what_its_planes_give_alone(tiny_sam):
     assert alone.keys() == batched.keys()
     for plane, embedding in alone.items():
         torch.testing.assert_close(embedding.image_embedding, batched[plane].image_embedding)
+
+
+class SmallGpu:
+    """A model whose device holds only so many planes at once."""
+
+    def __init__(self, sam, room):
+        self.config, self.device, self._sam, self._room = sam.config, sam.device, sam, room
+
+    def encode(self, images):
+        if len(images) > self._room:
+            msg = "CUDA out of memory. Tried to allocate 2.00 GiB"
+            raise torch.cuda.OutOfMemoryError(msg)
+        return self._sam.encode(images)
+
+
+def test_a_batch_that_the_gpu_does_not_hold_is_encoded_in_parts_and_says_so(tiny_sam, caplog):
+    image = stack(5, 20, 30)
+    whole = dict(encode_planes(tiny_sam, image, image.planes(), contrast=AS_IS))
+    parts = dict(encode_planes(SmallGpu(tiny_sam, 2), image, image.planes(), contrast=AS_IS, batch_size=5))
+    assert [plane for plane, _ in parts.items()] == list(whole)
+    for plane, embedding in whole.items():
+        torch.testing.assert_close(embedding.image_embedding, parts[plane].image_embedding)
+    assert "does not hold 5 planes" in caplog.text
+
+
+def test_a_single_plane_that_the_gpu_does_not_hold_is_an_error(tiny_sam):
+    with pytest.raises(torch.cuda.OutOfMemoryError, match="out of memory"):
+        list(encode_planes(SmallGpu(tiny_sam, 0), stack(20, 30), [()], contrast=AS_IS))
 
 
 def test_a_plane_is_read_when_it_is_its_turn(tiny_sam):

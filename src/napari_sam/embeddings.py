@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from napari_sam.contrast import Contrast
 from napari_sam.image import Frame, to_model_input
 from napari_sam.model.sam import Sam
 from napari_sam.stack import Pixels, Plane, Stack
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +72,20 @@ def encode(sam: Sam, pixels: Sequence[Pixels], *, contrast: Contrast) -> tuple[I
     frame = Frame.for_plane((height, width), sam.config.grid)
     images = torch.from_numpy(np.stack([to_model_input(plane, contrast, frame) for plane in pixels]))
     with torch.inference_mode():
-        embeddings = sam.encode(images.to(sam.device))  # (B, C, H, W)
+        embeddings = _encode_within_memory(sam, images)  # (B, C, H, W)
     return tuple(ImageEmbedding(embedding, frame) for embedding in embeddings)
+
+
+def _encode_within_memory(sam: Sam, images: Tensor) -> Tensor:
+    """Encode ``(B, 3, H, W)`` at once, or half by half where the GPU's memory does not hold that."""
+    try:
+        return sam.encode(images.to(sam.device))
+    except torch.cuda.OutOfMemoryError:
+        if len(images) == 1:
+            raise
+        logger.warning("GPU memory does not hold %d planes at once; they are encoded in two halves", len(images))
+    torch.cuda.empty_cache()  # here, where the failed attempt holds nothing any more
+    return torch.cat([_encode_within_memory(sam, half) for half in images.chunk(2)])  # (B, C, H, W)
 
 
 def encoder_sha256(sam: Sam) -> str:

@@ -1,4 +1,4 @@
-"""One or two lines that say where an annotation stands. No Qt."""
+"""One or two lines that say where an annotation stands, or what went wrong. No Qt."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ def describe(annotation: Annotation | None, keys: Mapping[str, str]) -> str:
         done = len({plane[annotation.axis] for plane in annotation.encoded})
         lines.append(f"{done} of {total} planes encoded.")
     return "\n".join(lines)
+
+
+def explain(error: Exception) -> str:
+    """Say what went wrong, in one line, and what to do if that is not in it."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if isinstance(error, MemoryError) or "out of memory" in said.lower():
+        said = "Out of memory" if isinstance(error, MemoryError) else said.rstrip(".")
+        return f"{said}. Nothing was changed: choose a smaller model, or close what else uses the memory."
+    return said
 
 
 def _now(annotation: Annotation, keys: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import cache_at, cache_places
 from napari_sam.plugin.settings import follow_settings, read_settings
 from napari_sam.plugin.showing import show_annotation, show_channels, show_layers, show_ranges
+from napari_sam.plugin.status import explain
 from napari_sam.plugin.threads import Threads
 from napari_sam.plugin.work import Desk, Job
 
@@ -369,7 +370,7 @@ class SamStacks(QWidget):
 
     def _on_error(self, error: Exception) -> None:
         logger.warning("%s", error, exc_info=error)
-        show_error(str(error))
+        show_error(explain(error))
 
     def _refresh(self) -> None:
         panel, annotation = self.panel, self.annotation

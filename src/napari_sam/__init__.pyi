@@ -4,6 +4,7 @@ from .evidence import Evidence
 from .predictor import MaskPrediction
 from .prompts import Prompt
 from .propagation import PlaneMask
+from .seeds import prompts_from_labels, prompts_from_points
 from .segmenter import Segmenter
 from .step import StepPrompt, StopRules
 
@@ -17,5 +18,7 @@ __all__ = [
     "StopRules",
     "confidences",
     "load_sam",
+    "prompts_from_labels",
+    "prompts_from_points",
     "weakest",
 ]

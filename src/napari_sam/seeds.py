@@ -1,0 +1,91 @@
+"""Prompts from what other tools have found: label images and tables of points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.labels import read_plane
+from napari_sam.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from napari_sam.stack import Plane
+
+
+def prompts_from_labels(
+    labels: Any, planes: Iterable[Plane], *, object_ids: Iterable[int] | None = None
+) -> tuple[Prompt, ...]:
+    """Turn a segmentation of some planes, e.g. of a 2D tool, into prompts that are taken as they are.
+
+    Parameters
+    ----------
+    labels : array-like of int
+        Of the image's spatial shape, such as the data of a Labels layer; 0 is background. Only ``planes`` are read.
+    planes : iterable of tuple of int
+        Which planes hold what is to be carried on; ``()`` for a 2D image.
+    object_ids : iterable of int, optional
+        Which objects. None: all.
+
+    Returns
+    -------
+    tuple of Prompt
+        One mask for each object and plane, plane by plane and with the ids of the labels.
+
+    Raises
+    ------
+    ValueError
+        If there is no such object on these planes.
+    """
+    wanted = None if object_ids is None else frozenset(object_ids)
+    prompts = []
+    for plane in planes:
+        here = read_plane(labels, plane)
+        present = [int(i) for i in np.unique(here) if i > 0 and (wanted is None or i in wanted)]
+        prompts += [Prompt(plane, mask=here == object_id, object_id=object_id) for object_id in present]
+    if not prompts:
+        what = "any object" if wanted is None else f"any of the objects {sorted(wanted)}"
+        msg = f"expected labels with {what} on the given planes, got none; choose planes that were segmented"
+        raise ValueError(msg)
+    return tuple(prompts)
+
+
+def prompts_from_points(points: ArrayLike, *, object_ids: Sequence[int] | None = None) -> tuple[Prompt, ...]:
+    """Turn a table of points into clicks.
+
+    Parameters
+    ----------
+    points : array-like of float
+        ``(N, D)``, one point per row in data coordinates: the plane's indices, which are rounded, then row and column;
+        e.g. (z, y, x).
+    object_ids : sequence of int, optional
+        The object of each point, at least 1; points of one object on one plane become one prompt. None: each point is
+        an object of its own, counted from 1.
+
+    Returns
+    -------
+    tuple of Prompt
+        In the order in which the objects and planes first come.
+
+    Raises
+    ------
+    ValueError
+        If there are no points, or they are not as described.
+    """
+    table = np.asarray(points, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] == 0 or table.shape[1] < 2 or not np.isfinite(table).all():
+        msg = f"points must be finite numbers (N, D), rows such as (z, y, x), got shape {table.shape}"
+        raise ValueError(msg)
+    ids = list(range(1, len(table) + 1)) if object_ids is None else [int(i) for i in object_ids]
+    if len(ids) != len(table):
+        msg = f"object_ids must have one id per point, got {len(ids)} for {len(table)} points"
+        raise ValueError(msg)
+    clicks: dict[tuple[int, Plane], list[tuple[float, float]]] = {}
+    for object_id, row in zip(ids, table, strict=True):
+        plane = tuple(int(i) for i in np.round(row[:-2]))
+        clicks.setdefault((object_id, plane), []).append((float(row[-2]), float(row[-1])))
+    return tuple(Prompt(plane, where, object_id=object_id) for (object_id, plane), where in clicks.items())

@@ -1,0 +1,55 @@
+"""What another tool has found is where a walk starts."""
+
+import numpy as np
+import pytest
+
+from napari_sam import Prompt, prompts_from_labels, prompts_from_points
+
+
+@pytest.fixture
+def labels():
+    labels = np.zeros((3, 6, 8), np.uint16)
+    labels[1, :2, :3], labels[1, 3:, 4:], labels[2, :2, :3] = 7, 9, 7
+    return labels
+
+
+def test_every_object_of_every_plane_becomes_a_mask_with_its_own_id(labels):
+    prompts = prompts_from_labels(labels, [(1,), (2,)])
+    assert [(p.plane, p.object_id) for p in prompts] == [((1,), 7), ((1,), 9), ((2,), 7)]
+    assert all((prompt.mask == (labels[prompt.plane] == prompt.object_id)).all() for prompt in prompts)
+
+
+def test_objects_can_be_chosen(labels):
+    assert [p.object_id for p in prompts_from_labels(labels, [(1,)], object_ids=[9])] == [9]
+
+
+def test_a_2d_result_has_the_plane_of_no_index(labels):
+    assert [p.plane for p in prompts_from_labels(labels[1], [()])] == [(), ()]
+
+
+def test_planes_without_objects_are_refused(labels):
+    with pytest.raises(ValueError, match="any object on the given planes"):
+        prompts_from_labels(labels, [(0,)])
+    with pytest.raises(ValueError, match=r"any of the objects \[9\]"):
+        prompts_from_labels(labels, [(2,)], object_ids=[9])
+
+
+def test_each_point_is_an_object_of_its_own():
+    assert prompts_from_points([[3, 10.5, 20], [4.2, 1, 2]]) == (
+        Prompt((3,), [[10.5, 20]], object_id=1),
+        Prompt((4,), [[1, 2]], object_id=2),
+    )
+
+
+def test_points_of_one_object_on_one_plane_are_one_prompt():
+    prompts = prompts_from_points([[3, 1, 2], [3, 5, 6], [4, 1, 2], [3, 8, 8]], object_ids=[5, 5, 5, 6])
+    assert [(p.plane, p.object_id, len(p.points)) for p in prompts] == [((3,), 5, 2), ((4,), 5, 1), ((3,), 6, 1)]
+
+
+@pytest.mark.parametrize(
+    ("points", "ids", "complaint"),
+    [([], None, "finite numbers"), ([[1, np.nan, 2]], None, "finite"), ([[1, 2, 3]], [1, 2], "one id per point")],
+)
+def test_a_table_that_is_none_is_refused(points, ids, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        prompts_from_points(points, object_ids=ids)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from napari.components import ViewerModel
 
+from napari_sam.evidence import Evidence
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.work import Desk
 
@@ -25,6 +26,10 @@ class FakePlaneMask:
     mask: np.ndarray
     score: float
     reason: str | None = None
+
+    @property
+    def evidence(self):
+        return Evidence(predicted_iou=self.score, overlap=self.score, area_ratio=1.0)
 
 
 def disc(centre, shape, radius=RADIUS):
@@ -55,8 +60,12 @@ class FakeSegmenter:
     def propagate(self, prompts, *, axis=0, start=None, stop=None):
         self.walks.append((tuple(prompts), axis, start, stop))
         anchors = {(prompt.object_id, prompt.plane[axis]) for prompt in prompts}
+        absent = [prompt for prompt in prompts if prompt.mask is not None and not prompt.mask.any()]
         for prompt in prompts:
             for position in range(start, stop):
+                way = sorted((prompt.plane[axis], position))
+                if any(way[0] <= one.plane[axis] <= way[1] for one in absent):
+                    continue  # the object has ended on the way
                 plane = (*prompt.plane[:axis], position, *prompt.plane[axis + 1 :])
                 if (prompt.object_id, position) in anchors and position != prompt.plane[axis]:
                     continue

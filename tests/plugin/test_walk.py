@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sam.crops import Crop
+from napari_sam.evidence import Evidence
 from napari_sam.plugin import walk
 from napari_sam.plugin.session import Draft, Session
 from napari_sam.prompts import Prompt
@@ -13,8 +14,11 @@ MASK = Crop.of(np.ones((2, 2), bool))
 
 def _session(anchors, walked=(), changed=()):
     prompts = {(1, (p,)): Prompt((p,), [[0, 0]]) for p in anchors}
-    drafts = {key: Draft(MASK, 1.0, "prompted", said=prompt) for key, prompt in prompts.items()}
-    drafts |= {(1, (p,)): Draft(MASK, 0.9 - p / 100, "walked") for p in walked}
+    drafts = {key: Draft(MASK, Evidence(predicted_iou=1.0), "prompted", said=prompt) for key, prompt in prompts.items()}
+    drafts |= {
+        (1, (p,)): Draft(MASK, Evidence(predicted_iou=0.9, overlap=0.9 - p / 10, area_ratio=1.0), "walked")
+        for p in walked
+    }
     return Session(prompts, drafts, changed=frozenset((1, (p,)) for p in changed))
 
 
@@ -47,10 +51,17 @@ def test_a_range_without_a_prompt_says_what_to_do():
 
 
 def test_the_weakest_plane_is_none_that_the_user_vouches_for():
-    curve = walk.scores(_session([2], walked=[1, 3]), 1, axis=0, like=(0,))
-    assert [one.position for one in curve] == [1, 2, 3]
-    assert walk.weakest(curve) == 3
-    assert walk.weakest(curve[1:2]) is None
+    session = _session([2], walked=[1, 3, 4, 5, 6])
+    assert [one.position for one in walk.scores(session, 1, axis=0, like=(0,))] == [1, 2, 3, 4, 5, 6]
+    assert walk.worst(session, 1, axis=0, like=(0,)) > 2
+    assert walk.worst(_session([2]), 1, axis=0, like=(0,)) is None
+
+
+def test_a_plane_far_from_the_anchor_is_trusted_less_and_the_anchor_most():
+    curve = walk.scores(_session([2], walked=[3, 4, 5, 6]), 1, axis=0, like=(0,))
+    trust = [one.score for one in curve]
+    assert trust == sorted(trust, reverse=True)
+    assert curve[0].is_anchor
 
 
 def test_planes_come_nearest_first_and_all_of_them():

@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QShortcut
 from tests.plugin.fakes import FakeSegmenter, Studio, disc
 
-from napari_sam.plugin import keeping, model_box
+from napari_sam.plugin import keeper, keeping, model_box
 from napari_sam.plugin import widget as widget_module
 from napari_sam.plugin.model_box import ModelBox
 from napari_sam.plugin.places import model_rows
@@ -107,8 +107,9 @@ def test_a_click_on_the_curve_shows_the_plane(studio, qtbot):
     _walk(widget, qtbot)
     widget.panel.plot.clicked.emit(4)
     assert widget.annotation.plane == (4,)
+    widget.annotation.go_to(CLICK[0])
     _press(widget.panel.weakest, qtbot)
-    assert widget.annotation.plane == (0,)
+    assert widget.annotation.plane != (CLICK[0],)
 
 
 def test_options_reach_the_commit(studio):
@@ -273,6 +274,8 @@ def test_the_widget_needs_no_image_to_open(make_napari_viewer_proxy, qtbot):
     assert not widget.panel.commit.isEnabled()
     viewer.add_image(np.zeros((30, 30)))
     assert widget.annotation is not None
+    qtbot.waitUntil(lambda: viewer.layers.selection.active == widget.annotation.stage.points)
+    assert widget.annotation.stage.points.mode == "add"
     qtbot.waitUntil(lambda: widget._threads.is_idle)
 
 
@@ -349,7 +352,7 @@ def test_the_work_of_the_last_time_is_offered_and_restored(make_napari_viewer_pr
     before.click(*CLICK)
     for _ in keeping.keep(path, keeping.work_of(before.annotation, "nano", {"largest": True})):
         pass
-    monkeypatch.setattr(widget_module, "kept_at", lambda annotation, folder: path)
+    monkeypatch.setattr(keeper, "kept_at", lambda annotation, folder: path)
     viewer = make_napari_viewer_proxy()
     viewer.add_image(np.zeros(SHAPE, np.uint8))
     widget = SamStacks(viewer, open_segmenter=FakeSegmenter)

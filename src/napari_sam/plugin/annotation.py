@@ -30,7 +30,7 @@ class Annotation(Drafting):
 
     @property
     def curve(self) -> tuple[PlaneScore, ...]:
-        """Scores of the current object through the stack."""
+        """How sure the masks of the current object are through the stack; see `napari_sam.confidence`."""
         return walk.scores(self.session, self.object_id, axis=self.axis, like=self.plane)
 
     def use(self, tool: Tool) -> None:
@@ -50,9 +50,25 @@ class Annotation(Drafting):
         self.viewer.dims.point = layers.plane_in_world(self.image, self.view, plane, self.viewer.dims.point)
 
     def go_to_weakest(self) -> None:
-        """Show the plane where the current object is least certain."""
-        if (position := walk.weakest(self.curve)) is not None:
+        """Show the plane where a correction of the current object would mend most."""
+        position = walk.worst(self.session, self.object_id, axis=self.axis, like=self.plane)
+        if position is not None:
             self.go_to(position)
+
+    def end_here(self) -> None:
+        """Say that the current object is not on this plane: propagation ends before it, clicks here count no more.
+
+        Raises
+        ------
+        ValueError
+            If there is nothing of the object anywhere.
+        """
+        if self.object_id not in self.session.object_ids:
+            msg = f"object {self.object_id} has not begun: click on it on another plane first"
+            raise ValueError(msg)
+        self._remember()
+        key = (self.object_id, self.plane)
+        self._become(sessions.ended(self.session, key, axis=self.axis, shape=self.view.plane_shape))
 
     def propagate(
         self,

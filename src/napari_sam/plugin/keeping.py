@@ -11,13 +11,15 @@ import hashlib
 import json
 import os
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from napari_sam.crops import Crop
+from napari_sam.evidence import Evidence
 from napari_sam.plugin.drawn import Drawn
 from napari_sam.plugin.layers import LABEL, OBJECT, affine_between
 from napari_sam.plugin.session import Draft, with_commits
@@ -203,7 +205,7 @@ def _draft_to_json(key: Key, draft: Draft, *, exact: bool) -> dict[str, Any]:
         "object": key[0],
         "plane": list(key[1]),
         "origin": draft.origin,
-        "score": round(draft.score, 4),
+        "evidence": {name: value for name, value in asdict(draft.evidence).items() if not isnan(value)},
         "exact": exact,
         "shape": list(crop.shape),
         "window": [crop.top, crop.left, *crop.pixels.shape],
@@ -217,7 +219,7 @@ def _draft_from_json(said: Any) -> tuple[Key, Draft]:
     pixels = np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
     pixels.flags.writeable = False
     rows, columns = said["shape"]
-    draft = Draft(Crop((rows, columns), top, left, pixels), float(said["score"]), said["origin"])
+    draft = Draft(Crop((rows, columns), top, left, pixels), Evidence(**said["evidence"]), said["origin"])
     return _key(said), draft
 
 

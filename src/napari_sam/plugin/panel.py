@@ -88,7 +88,15 @@ class Panel(QWidget):
     @property
     def needing_an_image(self) -> tuple[QWidget, ...]:
         """Controls that can do nothing as long as there is no image."""
-        buttons = (self.new_object, self.next_mask, self.propagate, self.weakest, self.commit, self.discard)
+        buttons = (
+            self.new_object,
+            self.next_mask,
+            self.propagate,
+            self.weakest,
+            self.end_here,
+            self.commit,
+            self.discard,
+        )
         more = (self.split, self.use_labels, self.reopen, self.save)
         return (*self.tools.values(), self.polarity, self.object_id, *buttons, *more)
 
@@ -195,10 +203,15 @@ class Panel(QWidget):
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
-        self.plot = _tip(ScorePlot(), "Predicted IoU of the object on each plane; click to go there. Dots are anchors.")
-        self.weakest = self._button("Weakest plane", "weakest_plane", "Show the plane that most needs a look.")
+        self.plot = _tip(
+            ScorePlot(), "How well the object is expected to fit on each plane; click to go there. Dots are anchors."
+        )
+        self.weakest = self._button("Weakest plane", "weakest_plane", "Show the plane where a correction mends most.")
         column.addWidget(self.plot)
-        column.addWidget(self.weakest)
+        self.end_here = self._button(
+            "Ends here", "end_here", "The object is not on this plane: propagation ends before it, planes behind go."
+        )
+        column.addLayout(_side_by_side(self.weakest, self.end_here))
         return box
 
     def _make_commit_row(self) -> QLayout:

@@ -21,10 +21,14 @@ def model_rows() -> list[tuple[str, str]]:
     own = [(str(path), f"{path.stem} · {path.stat().st_size / 1e6:.0f} MB · yours") for path in own_models()]
     shipped = []
     for name, row in REGISTRY.items():
-        here = row.url is None or weights_path(name).exists()
-        size = f"{row.size / 1e6:.0f} MB" if here else f"downloads {row.size / 1e6:,.0f} MB"
+        size = f"{row.size / 1e6:.0f} MB" if is_here(name) else f"downloads {row.size / 1e6:,.0f} MB"
         shipped.append((name, f"{name} · {size} · {row.licence}"))
     return shipped + own
+
+
+def is_here(model: str) -> bool:
+    """Whether a model, by its name or its path, can be opened without a download."""
+    return weights_path(model).exists() if model in REGISTRY else Path(model).is_file()
 
 
 def cache_places(image: Image | None) -> list[tuple[str, Place]]:

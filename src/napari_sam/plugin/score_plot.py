@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 8, 8, 16  # pixels around the plot
 _GOOD, _WEAK, _ANCHOR = QColor("#2fa8d5"), QColor("#e69f00"), QColor("#2fbf71")
-_DOUBTFUL = 0.6  # predicted IoU below which a plane is drawn as weak
+_DOUBTFUL = 0.6  # expected IoU below which a plane is drawn as weak
 
 
 class ScorePlot(QWidget):
-    """Predicted IoU against the plane; anchors are dots, the plane that is shown a line."""
+    """Confidence against the plane; anchors are dots, the plane that is shown a line."""
 
     clicked = Signal(int)
 
@@ -70,7 +70,8 @@ class ScorePlot(QWidget):
             self._draw_curve(painter)
         else:
             painter.setPen(text)
-            painter.drawText(self._area(), Qt.AlignmentFlag.AlignCenter, "score per plane")
+            between_lines = QRectF(self._point(0, 1), self._point(self._planes - 1, 0.5))
+            painter.drawText(between_lines, Qt.AlignmentFlag.AlignCenter, "confidence per plane")
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_sam.crops import Crop
+from napari_sam.evidence import Evidence
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class Draft:
     ----------
     mask : Crop
         What the preview shows.
-    score : float
-        Predicted IoU; 1 for what was painted.
+    evidence : Evidence
+        What speaks for it: the predicted IoU, 1 for what was painted, and of a walk how it came here.
     origin : {"prompted", "painted", "walked"}
         Drafts of the first two kinds are anchors: the user vouches for them, and no walk changes them.
     said : Prompt or None
@@ -56,11 +57,16 @@ class Draft:
     """
 
     mask: Crop
-    score: float
+    evidence: Evidence
     origin: Literal["prompted", "painted", "walked"]
     said: Prompt | None = None
     choices: tuple[Choice, ...] = ()
     under: Draft | None = None
+
+    @property
+    def score(self) -> float:
+        """Predicted IoU."""
+        return self.evidence.predicted_iou
 
     @property
     def is_anchor(self) -> bool:
@@ -170,7 +176,7 @@ def answered(session: Session, ask: Ask, choices: tuple[Choice, ...]) -> Session
         return session
     draft = Draft(
         choices[0].mask,
-        choices[0].score,
+        Evidence(predicted_iou=choices[0].score),
         "prompted",
         said=ask.prompt if ask.mask_input is None else None,
         choices=choices,
@@ -192,7 +198,7 @@ def next_choice(session: Session, key: Key) -> Session:
     index = (draft.chosen + 1) % len(draft.choices)
     choice = draft.choices[index]
     said = session.prompts.get(key) if index == 0 else None
-    chosen = replace(draft, mask=choice.mask, score=choice.score, said=said)
+    chosen = replace(draft, mask=choice.mask, evidence=Evidence(predicted_iou=choice.score), said=said)
     return replace(session, drafts={**session.drafts, key: chosen}, changed=session.changed | {key})
 
 
@@ -231,9 +237,31 @@ def painted(
             continue
         crop = Crop.of(mask).placed(corner, shape)
         changed.add(key)
-        drafts[key] = Draft(crop if before is None else before.mask.with_window(window, mask), 1.0, "painted")
+        whole = crop if before is None else before.mask.with_window(window, mask)
+        drafts[key] = Draft(whole, Evidence(predicted_iou=1.0), "painted")
     unanswered = {key: number for key, number in session.asked.items() if key not in changed}
     return replace(session, drafts=drafts, asked=unanswered, changed=session.changed | changed)
+
+
+def ended(session: Session, key: Key, *, axis: int, shape: tuple[int, int]) -> Session:
+    """Say that an object is not on a plane: an empty anchor, and no more of the walks that went on behind it.
+
+    Behind is the side where the user vouches for nothing of the object; with anchors on both sides there is none.
+    """
+    object_id, plane = key
+    own = {where for one, where in session.drafts if one == object_id and _is_along(where, plane, axis)}
+    shown = [where[axis] for where in own if (d := session.drafts[object_id, where]).is_anchor and d.mask]
+    is_below, is_above = (any(sign * (at - plane[axis]) > 0 for at in shown) for sign in (-1, 1))
+    side = int(is_below) - int(is_above)  # 1: what comes after the plane is behind
+    behind = {(object_id, where) for where in own if side * (where[axis] - plane[axis]) > 0}
+    drafts = {one: draft for one, draft in session.drafts.items() if one not in behind or draft.is_anchor}
+    drafts[key] = Draft(Crop.of(np.zeros(shape, bool)), Evidence(predicted_iou=1.0), "painted")
+    unanswered = {one: number for one, number in session.asked.items() if one != key}
+    return replace(session, drafts=drafts, asked=unanswered, changed=session.changed | {key})
+
+
+def _is_along(one: Plane, other: Plane, axis: int) -> bool:
+    return (*one[:axis], *one[axis + 1 :]) == (*other[:axis], *other[axis + 1 :])
 
 
 def walked(session: Session, found: PlaneMask, mask: Crop) -> Session:
@@ -242,7 +270,7 @@ def walked(session: Session, found: PlaneMask, mask: Crop) -> Session:
     draft = session.drafts.get(key)
     if key in session.prompts or (draft is not None and draft.is_anchor):
         return session
-    return replace(session, drafts={**session.drafts, key: Draft(mask, found.score, "walked")})
+    return replace(session, drafts={**session.drafts, key: Draft(mask, found.evidence, "walked")})
 
 
 def after_walk(session: Session, object_ids: Collection[int], lost: Collection[Key]) -> Session:
@@ -254,14 +282,17 @@ def after_walk(session: Session, object_ids: Collection[int], lost: Collection[K
 
 
 def anchors(session: Session, object_ids: Collection[int]) -> tuple[Prompt, ...]:
-    """Say what the user vouches for, as prompts that give the same masks again: to walk from, and to save."""
+    """Say what the user vouches for, as prompts that give the same masks again: to walk from, and to save.
+
+    An empty mask says that the object is not there.
+    """
     found: dict[Key, Prompt] = {key: prompt for key, prompt in session.prompts.items() if key[0] in object_ids}
     for key, draft in session.drafts.items():
         if key[0] in object_ids and draft.is_anchor:
             found.pop(key, None)
             if draft.said is not None:
                 found[key] = draft.said
-            elif draft.mask:
+            else:
                 found[key] = Prompt(key[1], mask=draft.mask.full(), object_id=key[0])
     return tuple(found[key] for key in sorted(found))
 

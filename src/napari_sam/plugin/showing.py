@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam.plugin.annotation import Annotation
     from napari_sam.plugin.panel import Panel
+    from napari_sam.plugin.session import Draft
 
 _ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
 
@@ -85,8 +86,17 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
     said = "no mask on this plane"
     if draft is not None:
         which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
-        said = which if draft.origin == "painted" else f"{which}, predicted IoU {draft.score:.2f}"
+        said = which if draft.origin == "painted" else f"{which}, {_trust(annotation, draft)}"
     panel.mask_text.setText(said)
+
+
+def _trust(annotation: Annotation, draft: Draft) -> str:
+    """Say how good a mask is expected to be: by the model, or by how a walk came to it."""
+    plane = annotation.plane
+    if draft.origin == "walked" and annotation.axis < len(plane):
+        here = (one.score for one in annotation.curve if one.position == plane[annotation.axis])
+        return f"confidence {next(here, 0.0):.2f}"
+    return f"predicted IoU {draft.score:.2f}"
 
 
 def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:
@@ -100,6 +110,8 @@ def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) ->
     panel.progress.setFormat("" if annotation.walking is None else f"{done} of {total} planes")
     panel.weakest.setEnabled(any(not one.is_anchor for one in curve))
     panel.commit.setEnabled(bool(annotation.session.drafts))
+    panel.discard.setEnabled(annotation.object_id in annotation.session.object_ids)
+    panel.end_here.setEnabled(bool(lengths) and annotation.object_id in annotation.session.object_ids)
     panel.undo.setEnabled(annotation.history.last is not None)
     panel.redo.setEnabled(annotation.history.next is not None)
     length, current = (lengths[annotation.axis], plane[annotation.axis]) if lengths else (1, 0)

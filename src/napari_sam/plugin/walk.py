@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
+import numpy as np
+
+from napari_sam.confidence import confidences, weakest
 from napari_sam.plugin.session import anchors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
+    from numpy.typing import NDArray
+
+    from napari_sam.evidence import Evidence
     from napari_sam.plugin.session import Key, Session
     from napari_sam.prompts import Prompt
+    from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
 Direction = Literal["both", "forward", "back"]
@@ -43,7 +50,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PlaneScore:
-    """One point of the curve under the buttons."""
+    """One point of the curve under the buttons: the IoU that the mask is expected to have with the object."""
 
     position: int
     score: float
@@ -99,7 +106,7 @@ def plan(
     start, stop = _what_changed(session, ids, axis, (start, stop))
     way = Route(object_ids=ids, axis=axis, start=start, stop=stop)
     seeds = tuple(prompt for prompt in anchors(session, ids) if way.holds(prompt.plane))
-    if not seeds:
+    if all(seed.mask is not None and not seed.mask.any() for seed in seeds):
         msg = (
             f"object {', '.join(map(str, ids))} has no prompt from plane {start} to {stop - 1}; click on it there first"
         )
@@ -118,21 +125,43 @@ def expected(session: Session, way: Route, seeds: Collection[Plane]) -> set[Key]
 
 
 def scores(session: Session, object_id: int, *, axis: int, like: Plane) -> tuple[PlaneScore, ...]:
-    """Scores of an object along an axis, through the plane ``like``."""
-    if axis >= len(like):
-        return ()
-    found = [
-        PlaneScore(plane[axis], draft.score if draft.mask else 0.0, draft.is_anchor)
-        for (one, plane), draft in session.drafts.items()
-        if one == object_id and _others(plane, axis) == _others(like, axis) and (draft.mask or draft.is_anchor)
+    """Tell how sure each mask of an object is along an axis, through the plane ``like``."""
+    own = _found(session, object_id, axis, like)
+    trust = confidences(cast("Sequence[PlaneMask]", own), axis=axis)
+    points = [
+        PlaneScore(one.plane[axis], score if one.mask.any() else 0.0, one.is_anchor)
+        for one, score in zip(own, trust, strict=True)
+        if one.mask.any() or one.is_anchor
     ]
-    return tuple(sorted(found, key=lambda one: one.position))
+    return tuple(sorted(points, key=lambda one: one.position))
 
 
-def weakest(curve: Collection[PlaneScore]) -> int | None:
-    """Position of the least certain plane that the user has not vouched for."""
-    open_to_doubt = [one for one in curve if not one.is_anchor]
-    return min(open_to_doubt, key=lambda one: one.score).position if open_to_doubt else None
+def worst(session: Session, object_id: int, *, axis: int, like: Plane) -> int | None:
+    """Find the position where a correction would mend most; None where the user has vouched for everything."""
+    own = _found(session, object_id, axis, like)
+    urgent = weakest(cast("Sequence[PlaneMask]", own), 1, axis=axis)
+    return urgent[0].plane[axis] if urgent else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a confidence is told from: the part of a `PlaneMask` that it looks at."""
+
+    object_id: int
+    plane: Plane
+    mask: NDArray[np.bool_]
+    evidence: Evidence
+    is_anchor: bool
+
+
+def _found(session: Session, object_id: int, axis: int, like: Plane) -> list[_Found]:
+    if axis >= len(like):
+        return []
+    return [
+        _Found(one, plane, np.array(bool(draft.mask)), draft.evidence, draft.is_anchor)
+        for (one, plane), draft in session.drafts.items()
+        if one == object_id and _others(plane, axis) == _others(like, axis)
+    ]
 
 
 def longest_way(stack_shape: tuple[int, ...]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +15,15 @@ from napari_sam.cleanup import Cleanup
 from napari_sam.plugin.activity import Activity
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
-from napari_sam.plugin.keeping import Work, keep, kept, kept_at, restore, set_aside, work_of
+from napari_sam.plugin.keeper import Keeper
 from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.panel import Panel
-from napari_sam.plugin.places import cache_at, cache_places
+from napari_sam.plugin.places import cache_at, cache_places, is_here
 from napari_sam.plugin.settings import follow_settings, read_settings
 from napari_sam.plugin.showing import show_annotation, show_channels, show_layers, show_ranges
 from napari_sam.plugin.status import explain
 from napari_sam.plugin.threads import Threads
-from napari_sam.plugin.work import Desk, Job
+from napari_sam.plugin.work import Desk
 
 if TYPE_CHECKING:
     import napari
@@ -67,8 +66,8 @@ class SamStacks(QWidget):
         self._activity = Activity("Encoding planes")
         self._download = Activity("Downloading the model", self.panel.model.go_back)
         self._keep_soon = qdebounced(self._keep, timeout=1000)
-        self._kept: Work | None = None  # of this image, from the time before
-        self._begun: set[Annotation] = set()  # whose work is kept now
+        self._use_point_soon = qdebounced(self._use_point, timeout=0)
+        self._keeper = Keeper()
         self._fill_pickers()
         self._connect_panel()
         self._keys = self._make_keys()
@@ -88,7 +87,7 @@ class SamStacks(QWidget):
             self.annotation.suspend()
             self._show_layers(self.annotation, visible=False)
         self._fill_places(image)
-        self._kept = None
+        self._keeper.look(None)
         self.annotation = None if image is None else self._annotations.get(image) or self._begin(image)
         if self.annotation is not None:
             self._show_layers(self.annotation, visible=True)
@@ -121,7 +120,8 @@ class SamStacks(QWidget):
 
     def _on_open(self) -> None:
         self.panel.model.refill()  # what was downloaded needs no download
-        self._offer_kept()
+        self._keeper.look(self.annotation)
+        self._refresh_soon()
 
     def _opener(self, image: Image) -> OpenSegmenter:
         if self._given_opener is not None:
@@ -179,6 +179,7 @@ class SamStacks(QWidget):
         panel.axis.activated.connect(lambda: self._do(self._choose_axis))
         panel.propagate.clicked.connect(lambda: self._do(self._propagate_or_cancel))
         panel.weakest.clicked.connect(lambda: self._do(Annotation.go_to_weakest))
+        panel.end_here.clicked.connect(lambda: self._do(Annotation.end_here))
         panel.plot.clicked.connect(lambda position: self._do(lambda a: a.go_to(position)))
         panel.commit.clicked.connect(lambda: self._do(Annotation.commit))
         panel.undo.clicked.connect(lambda: self._do(Annotation.undo))
@@ -207,6 +208,7 @@ class SamStacks(QWidget):
                 "new_object": self.panel.new_object.click,
                 "propagate": self.panel.propagate.click,
                 "weakest_plane": self.panel.weakest.click,
+                "end_here": self.panel.end_here.click,
                 "commit": self.panel.commit.click,
                 "undo": self.panel.undo.click,
                 "redo": self.panel.redo.click,
@@ -251,6 +253,9 @@ class SamStacks(QWidget):
         )
         annotation.stage.draw_drafts(as_contour=panel.contour.isChecked())
 
+    def _use_point(self) -> None:
+        self._do(lambda annotation: annotation.use("point"))
+
     def _use_channels(self, annotation: Annotation) -> None:
         annotation.use_channels(self.panel.channels.currentData())
         self._list_layers()
@@ -284,36 +289,20 @@ class SamStacks(QWidget):
 
     # --- what is kept
 
-    @property
-    def _kept_at(self) -> Path | None:
-        if self.annotation is None:
-            return None
-        opener = self.annotation.open_segmenter
-        return kept_at(self.annotation, opener.cache if isinstance(opener, Opener) else None)
-
-    def _offer_kept(self) -> None:
-        if self.annotation is not None and not self.annotation.session.object_ids:
-            self._kept = kept(self._kept_at)
-            self._refresh_soon()
-
     def _restore(self, annotation: Annotation) -> None:
-        work, self._kept = self._kept, None
+        work = self._keeper.restore(annotation)
         if work is not None:
             self.panel.set_options(work.options)
-            restore(annotation, work)
+            if is_here(work.model):
+                self.panel.model.choose(work.model)
 
     def _keep(self) -> None:
-        path, annotation = self._kept_at, self.annotation
-        if path is None or annotation is None:
+        if self.annotation is None:
             return
-        work = work_of(annotation, self.panel.model.model, self.panel.options())
-        if not work.object_ids:
-            return
-        if self._kept is not None and annotation not in self._begun:
-            set_aside(path)
-        self._begun.add(annotation)
-        self._encoding.submit(Job(key="keep", urgency=0, run=partial(keep, path, work)))
-        self._threads.wake()
+        job = self._keeper.job(self.annotation, self.panel.model.model, self.panel.options())
+        if job is not None:
+            self._encoding.submit(job)
+            self._threads.wake()
 
     # --- the viewer
 
@@ -332,6 +321,7 @@ class SamStacks(QWidget):
         self._list_layers()
         if self.annotation is None and isinstance(layer, Image):
             self.choose_image(layer)
+            self._use_point_soon()  # a layer that was just added is made the active one after this
 
     def _on_name(self, event: Any) -> None:
         del event
@@ -340,7 +330,7 @@ class SamStacks(QWidget):
     def _on_removed(self, event: Any) -> None:
         layer = event.value
         if (gone := self._annotations.pop(layer, None)) is not None:
-            self._begun.discard(gone)
+            self._keeper.forget(gone)
             gone.close()
             if gone is self.annotation:
                 self.annotation = None
@@ -375,9 +365,10 @@ class SamStacks(QWidget):
     def _refresh(self) -> None:
         panel, annotation = self.panel, self.annotation
         show_annotation(panel, annotation, self._settings.keys)
-        panel.restore.setVisible(self._kept is not None)
-        if self._kept is not None:
-            panel.restore.setText(f"Restore the last session: {_count(len(self._kept.object_ids), 'object')}")
+        panel.restore.setVisible(self._keeper.offered is not None)
+        if self._keeper.offered is not None:
+            count = len(self._keeper.offered.object_ids)
+            panel.restore.setText(f"Restore the last session: {count} {'object' if count == 1 else 'objects'}")
         if annotation is not None and self._encoding.has("encode"):
             done = len(annotation.encoded)
             self._activity.show(done, max(done, *annotation.view.stack_shape, 1))
@@ -387,7 +378,3 @@ class SamStacks(QWidget):
             self._download.show(*(round(size / 2**20) for size in annotation.fetching))
         else:
             self._download.hide()
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,66 @@
+"""When the work on an image is kept and when it is offered again; what and where is said in `keeping`. No Qt."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.plugin.bench import Opener
+from napari_sam.plugin.keeping import Work, keep, kept, kept_at, restore, set_aside, work_of
+from napari_sam.plugin.work import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_sam.plugin.annotation import Annotation
+
+
+class Keeper:
+    """Keeps the work on images, and knows what was kept the time before.
+
+    Attributes
+    ----------
+    offered : Work or None
+        What can be gone on with on the image at hand.
+    """
+
+    def __init__(self) -> None:
+        self.offered: Work | None = None
+        self._begun: set[Annotation] = set()  # whose file is of this time
+
+    def look(self, annotation: Annotation | None) -> None:
+        """Look for work of the time before, unless something is begun already."""
+        self.offered = None
+        if annotation is not None and annotation not in self._begun and not annotation.session.object_ids:
+            self.offered = kept(_path(annotation))
+
+    def restore(self, annotation: Annotation) -> Work | None:
+        """Go on with what is offered; its model and its options are for the caller to choose."""
+        work, self.offered = self.offered, None
+        if work is not None:
+            self._begun.add(annotation)
+            restore(annotation, work)
+        return work
+
+    def job(self, annotation: Annotation, model: str, options: Mapping[str, Any]) -> Job | None:
+        """Make the job that keeps the work of this moment; None if there is nothing, or nowhere to keep it.
+
+        What is offered and was not taken is set aside.
+        """
+        path, work = _path(annotation), work_of(annotation, model, options)
+        if path is None or not work.object_ids:
+            return None
+        if self.offered is not None and annotation not in self._begun:
+            set_aside(path)
+        self._begun.add(annotation)
+        return Job(key="keep", urgency=0, run=partial(keep, path, work))
+
+    def forget(self, annotation: Annotation) -> None:
+        """Let go of an image that was removed."""
+        self._begun.discard(annotation)
+
+
+def _path(annotation: Annotation) -> Path | None:
+    opener = annotation.open_segmenter
+    return kept_at(annotation, opener.cache if isinstance(opener, Opener) else None)

@@ -51,6 +51,11 @@ class Tour:
         """The widget that shows the image."""
         return next(w for w in QApplication.allWidgets() if type(w).__name__.startswith("CanvasBackend"))
 
+    @property
+    def camera(self) -> "napari.components.Camera":
+        """How the image is looked at; it moved in napari 0.9."""
+        return self.viewer.scene.camera if hasattr(self.viewer, "scene") else self.viewer.camera
+
     def rest(self, seconds: float) -> None:
         """Let the window do what it has to."""
         QTest.qWait(int(1000 * seconds))
@@ -66,10 +71,10 @@ class Tour:
     def click(self, voxel: tuple[float, ...]) -> None:
         """Click on a voxel, in the middle of the window, and wait for the answer."""
         self.viewer.dims.set_point(0, self.image.data_to_world(voxel)[0])
-        self.viewer.camera.center = self.image.data_to_world(voxel)
+        self.camera.center = self.image.data_to_world(voxel)
         self.rest(0.3)
         world = np.array(self.image.data_to_world(voxel))[-2:]
-        offset = (world - np.array(self.viewer.camera.center)[-2:]) * self.viewer.camera.zoom
+        offset = (world - np.array(self.camera.center)[-2:]) * self.camera.zoom
         middle = self.canvas.rect().center()
         spot = middle + QPoint(round(offset[1]), round(offset[0]))
         before = self.annotation.session.number
@@ -79,9 +84,9 @@ class Tour:
         self.until(lambda: self.annotation.session.number > before, "a request")
         self.until(lambda: not self.annotation.session.asked, "a mask")
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
         """Press a key over the canvas."""
-        QTest.keyClick(self.canvas, key)
+        QTest.keyClick(self.canvas, key, modifier)
         self.rest(0.3)
 
     def picture(self, name: str) -> None:
@@ -96,7 +101,7 @@ def steps(tour: Tour) -> Iterator[str]:
     plane, row, column = _round_nucleus(tour.sample)
     tour.viewer.dims.set_point(0, tour.image.data_to_world((plane, 0, 0))[0])
     tour.until(lambda: tour.annotation.segmenter is not None, "the model")
-    tour.viewer.camera.zoom *= 1.5
+    tour.camera.zoom *= 1.5
     yield "01-open"
     tour.click((plane, row, column))
     yield "02-click"
@@ -109,6 +114,10 @@ def steps(tour: Tour) -> Iterator[str]:
     yield "04-propagate"
     tour.press("W")
     yield "05-weakest"
+    tour.annotation.go_to(tour.annotation.curve[-1].position)
+    tour.press("G", Qt.KeyboardModifier.ShiftModifier)
+    yield "05-ends-here"
+    tour.press("Z", Qt.KeyboardModifier.ControlModifier)
     tour.press("K")
     for _ in range(2):
         plane, row, column = _round_nucleus(tour.sample, np.asarray(tour.annotation.result.labels.data))
@@ -122,7 +131,7 @@ def steps(tour: Tour) -> Iterator[str]:
     tour.press("K")
     tour.widget.panel.advanced.setChecked(True)
     tour.viewer.dims.ndisplay = 3
-    tour.viewer.camera.angles = (20, -30, 140)
+    tour.camera.angles = (20, -30, 140)
     yield "08-volume"
 
 

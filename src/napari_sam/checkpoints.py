@@ -167,8 +167,8 @@ def download(name: str) -> Iterator[tuple[int, int]]:
         partial.replace(path)
     except OSError as error:
         msg = (
-            f"could not fetch {row.url} ({type(error).__name__}): put the file into {path.parent} yourself, or use "
-            "the model 'nano', which needs no download"
+            f"could not fetch the weights of {name} ({type(error).__name__}): go online, put {row.url} into "
+            f"{path.parent} yourself, or use the model 'nano', which needs no download"
         )
         raise OSError(msg) from error
     finally:

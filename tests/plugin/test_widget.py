@@ -342,6 +342,28 @@ def test_a_checkpoint_file_is_asked_for_once_and_listed_from_then_on(studio, mon
     assert box.model == "nano"
 
 
+class Downloading(FakeSegmenter):
+    @staticmethod
+    def download():
+        while True:
+            time.sleep(0.01)
+            yield 10_000_000, 375_000_000
+
+
+def test_a_download_is_shown_and_can_be_cancelled(studio, qtbot):
+    _, widget = studio
+    widget._given_opener = Downloading
+    widget.panel.model.choose("vit_b")
+    button = widget.panel.cancel_download
+    qtbot.waitUntil(lambda: not button.isHidden())
+    assert "10 of 375 MB" in widget.panel.status.text()
+    widget._given_opener = FakeSegmenter
+    button.click()
+    qtbot.waitUntil(lambda: type(widget.annotation.segmenter) is FakeSegmenter)
+    qtbot.waitUntil(button.isHidden)
+    assert widget.panel.model.model == "nano"
+
+
 def test_every_model_says_its_size_and_its_licence():
     texts = [text for _, text in model_rows()]
     assert any("vit_b · downloads 375 MB · Apache-2.0" in text for text in texts)

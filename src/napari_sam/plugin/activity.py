@@ -49,6 +49,8 @@ class Activity:
             self._bar = None
         if self._bar is None:
             given = {"total": total, "desc": self._what}
+            if self._on_cancel is not None:
+                given["bar_format"] = "{desc}|{bar}|{n_fmt}/{total_fmt}"  # a longer text hides the button
             self._bar = progress(**given) if self._on_cancel is None else _Cancelable(self._on_cancel, **given)
         if done != self._bar.n:
             self._bar.update(done - self._bar.n)

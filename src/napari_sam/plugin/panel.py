@@ -237,11 +237,14 @@ class Panel(QWidget):
             "Bring back prompts, drafts and options of the last time, in place of what is here. It can be undone.",
         )
         self.restore.hide()
+        self.cancel_download = _tip(QPushButton("Cancel the download"), "Go back to the model before this one.")
+        self.cancel_download.hide()
         box = QWidget()
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.status)
         column.addWidget(self.restore)
+        column.addWidget(self.cancel_download)
         return box
 
     def _make_advanced(self) -> QWidget:

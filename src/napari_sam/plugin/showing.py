@@ -87,6 +87,7 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
     if draft is not None:
         which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
         said = which if draft.origin == "painted" else f"{which}, {_trust(annotation, draft)}"
+        said = "not on this plane, as you said" if draft.origin == "painted" and not draft.mask else said
     panel.mask_text.setText(said)
 
 
@@ -108,6 +109,7 @@ def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) ->
     panel.progress.setMaximum(total)
     panel.progress.setValue(done)
     panel.progress.setFormat("" if annotation.walking is None else f"{done} of {total} planes")
+    panel.cancel_download.setVisible(annotation.fetching is not None)
     panel.weakest.setEnabled(any(not one.is_anchor for one in curve))
     panel.commit.setEnabled(bool(annotation.session.drafts))
     panel.discard.setEnabled(annotation.object_id in annotation.session.object_ids)

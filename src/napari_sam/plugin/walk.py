@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-import numpy as np
-
 from napari_sam.confidence import confidences, weakest
 from napari_sam.plugin.session import anchors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from numpy.typing import NDArray
-
+    from napari_sam.crops import Crop
     from napari_sam.evidence import Evidence
     from napari_sam.plugin.session import Key, Session
     from napari_sam.prompts import Prompt
@@ -129,9 +126,9 @@ def scores(session: Session, object_id: int, *, axis: int, like: Plane) -> tuple
     own = _found(session, object_id, axis, like)
     trust = confidences(cast("Sequence[PlaneMask]", own), axis=axis)
     points = [
-        PlaneScore(one.plane[axis], score if one.mask.any() else 0.0, one.is_anchor)
+        PlaneScore(one.plane[axis], score if one.crop else 0.0, one.is_anchor)
         for one, score in zip(own, trust, strict=True)
-        if one.mask.any() or one.is_anchor
+        if one.crop or one.is_anchor
     ]
     return tuple(sorted(points, key=lambda one: one.position))
 
@@ -149,7 +146,7 @@ class _Found:
 
     object_id: int
     plane: Plane
-    mask: NDArray[np.bool_]
+    crop: Crop
     evidence: Evidence
     is_anchor: bool
 
@@ -158,7 +155,7 @@ def _found(session: Session, object_id: int, axis: int, like: Plane) -> list[_Fo
     if axis >= len(like):
         return []
     return [
-        _Found(one, plane, np.array(bool(draft.mask)), draft.evidence, draft.is_anchor)
+        _Found(one, plane, draft.mask, draft.evidence, draft.is_anchor)
         for (one, plane), draft in session.drafts.items()
         if one == object_id and _others(plane, axis) == _others(like, axis)
     ]

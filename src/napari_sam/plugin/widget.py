@@ -191,6 +191,7 @@ class SamStacks(QWidget):
         panel.reopen.clicked.connect(lambda: self._do(lambda a: a.reopen(a.object_id)))
         panel.adopted.chosen.connect(lambda one: self._do(lambda a: a.stage.adopt([] if one is None else [one])))
         panel.restore.clicked.connect(lambda: self._do(self._restore))
+        panel.cancel_download.clicked.connect(panel.model.go_back)
         panel.save.clicked.connect(lambda: self._do(self._save_prompts))
         panel.show_preview.toggled.connect(self._show_preview)
         panel.encode_ahead.toggled.connect(lambda wanted: self._do(lambda a: a.encode_ahead(wanted)))

@@ -113,8 +113,9 @@ class ScorePlot(QWidget):
 
     def _draw_curve(self, painter: QPainter) -> None:
         for one, other in zip(self._curve, self._curve[1:], strict=False):
-            if other.position == one.position + 1:
-                weak = min(one.score, other.score) < _DOUBTFUL
+            lower = min(one.score, other.score)
+            if other.position == one.position + 1 and lower > 0:  # 0: the user said that the object is not there
+                weak = lower < _DOUBTFUL
                 painter.setPen(QPen(_WEAK if weak else _GOOD, 2))
                 painter.drawLine(self._point(one.position, one.score), self._point(other.position, other.score))
         painter.setPen(Qt.PenStyle.NoPen)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
+from scipy.stats import spearmanr
 
 from napari_sam import Segmenter, load_sam
 from napari_sam.confidence import features, is_anchor, linear
@@ -26,8 +27,6 @@ from napari_sam.training.synthetic import make_packed_stack, make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
     from napari_sam.model.sam import Sam
 
@@ -69,7 +68,7 @@ def main() -> None:
     for name in records:
         others = [record for other, own in records.items() if other != name for record in own if record["found"]]
         own = [record for record in records[name] if record["found"]]
-        print(f"{name}: calibration error {error(own, fit(others, FEATURES['FOUND'])):.3f} on {len(own)} planes")
+        print(f"{name}: {judge(own, fit(others, FEATURES['FOUND']))}")
 
 
 def sources(data: Path, stacks: int, objects: int) -> Iterator[tuple[str, Load]]:
@@ -121,14 +120,16 @@ def fit(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:
     return {name: round(float(weight), 2) for name, weight in zip(names, weights, strict=True)}
 
 
-def error(records: Sequence[Record], table: Mapping[str, float]) -> float:
-    """Calibration error of a table on planes that it was not fitted to."""
-    values: dict[str, NDArray[np.float64]] = {
-        name: np.array([record["features"][name] for record in records]) for name in table
-    }
-    expected = 1 / (1 + np.exp(-linear(table, values)))
-    planes = [PlaneScore(0, 0, float(e), record["iou"]) for e, record in zip(expected, records, strict=True)]
-    return calibration_error(planes) or 0.0
+def judge(records: Sequence[Record], table: Mapping[str, float]) -> str:
+    """Tell how a table does on planes that it was not fitted to, beside the predicted IoU."""
+    values = {name: np.array([record["features"][name] for record in records]) for name in (*table, "predicted_iou")}
+    expected = {"confidence": 1 / (1 + np.exp(-linear(table, values))), "predicted IoU": values["predicted_iou"]}
+    true = [record["iou"] for record in records]
+    told = []
+    for name, each in expected.items():
+        error = calibration_error([PlaneScore(0, 0, float(e), t) for e, t in zip(each, true, strict=True)])
+        told.append(f"{name} off by {error:.3f}, rank correlation {spearmanr(each, true).statistic:.2f}")
+    return f"{'; '.join(told)}; {len(records)} planes"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ time, and goes on with the rows that are missing when it is run again with the s
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from math import prod
@@ -34,10 +34,11 @@ from napari_sam.evaluation.walk_report import (
     throughput_table,
 )
 from napari_sam.evaluation.walks import Volume, WalkScore, score_walk
-from napari_sam.evaluation.ways import WAYS, Way
+from napari_sam.evaluation.ways import WAYS, Way, walk_along_three_axes
 from napari_sam.model.sam import Sam
 
 CORRECTIONS: dict[str, Way] = {"weakest": correct_the_weakest, "random": correct_at_random}
+ON_DEMAND: dict[str, Way] = {"three axes": walk_along_three_axes}  # for cubic voxels
 ROWS = [*WAYS, "confidence", *CORRECTIONS, "throughput"]
 Measured = WalkScore | PlaneScore | Throughput
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def main(
     objects
         The first so many objects of each volume; all 10 to 20 by default.
     rows
-        Names of rows; all by default.
+        Names of rows; by default all but "three axes", which is for volumes of cubic voxels.
     draws
         How often the planes that are corrected at random are drawn.
     bfloat16
@@ -89,7 +90,7 @@ def main(
     report = resume(output, {"model": model} | settings)
     for name in chosen("volumes", volumes, names(data)):
         rows_done = report["volumes"].setdefault(name, {})
-        missing = [row for row in chosen("rows", rows, ROWS) if row not in rows_done]
+        missing = [row for row in chosen("rows", rows, ROWS, [*ON_DEMAND]) if row not in rows_done]
         if not missing:
             continue
         started = perf_counter()
@@ -115,7 +116,7 @@ def measure(row: str, volume: Volume, targets: list[Target], draws: int) -> Iter
     elif row == "confidence":
         yield from score_confidence(volume, targets)
     else:
-        way = partial(correct_at_random, draws=draws) if row == "random" else (WAYS | CORRECTIONS)[row]
+        way = partial(correct_at_random, draws=draws) if row == "random" else (WAYS | CORRECTIONS | ON_DEMAND)[row]
         for found in way(volume, targets):
             yield score_walk(volume, found)
 
@@ -138,10 +139,10 @@ def names(data: Path) -> list[str]:
     return sorted(shapes, key=lambda name: prod(shapes[name]))
 
 
-def chosen(what: str, asked_for: list[str] | None, there: list[str]) -> list[str]:
-    """Return what was asked for, or all."""
-    if unknown := set(asked_for or ()) - set(there):
-        sys.exit(f"no {what} {', '.join(sorted(unknown))}; there are {', '.join(there)}")
+def chosen(what: str, asked_for: list[str] | None, there: list[str], on_demand: Sequence[str] = ()) -> list[str]:
+    """Return what was asked for, or all but what is there on demand."""
+    if unknown := set(asked_for or ()) - {*there, *on_demand}:
+        sys.exit(f"no {what} {', '.join(sorted(unknown))}; there are {', '.join([*there, *on_demand])}")
     return asked_for or there
 
 
@@ -161,7 +162,7 @@ def write(output: Path, report: dict[str, Any]) -> None:
     part.write_text(json.dumps(report), encoding="utf-8")
     part.replace(output)
     volumes = report["volumes"]
-    scores = {name: read(WalkScore, rows, [*WAYS, *CORRECTIONS]) for name, rows in volumes.items()}
+    scores = {name: read(WalkScore, rows, [*WAYS, *ON_DEMAND, *CORRECTIONS]) for name, rows in volumes.items()}
     planes = {name: read(PlaneScore, rows, ["confidence"]) for name, rows in volumes.items()}
     speeds = {name: read(Throughput, rows, ["throughput"]) for name, rows in volumes.items()}
     tables = {

@@ -77,6 +77,13 @@ def test_anchors_are_never_chosen():
     assert weakest([], 3) == []
 
 
+def test_a_plane_where_no_walk_came_changes_nothing():
+    walk = [anchor(0), *(step(z) for z in range(1, 10))]
+    cleared = PlaneMask(1, (12,), EMPTY, 1.0, "cleared")
+    assert confidences([*walk, cleared]) == [*confidences(walk), 1.0]
+    assert 12 not in positions(weakest([*walk, cleared], 20))
+
+
 def test_objects_are_compared_and_planes_of_other_axes_kept_apart():
     sure = [PlaneMask(2, (0,), FULL, 1.0, None, Evidence(predicted_iou=1.0)), step(1, object_id=2)]
     assert [each.object_id for each in weakest([anchor(0), step(1, BAD), *sure], 1)] == [1]

@@ -56,7 +56,7 @@ def confidences(plane_masks: Sequence[PlaneMask], *, axis: int = 0) -> list[floa
     list of float
         0 to 1, in the same order: the IoU that the mask is expected to have with the object; where the mask is empty,
         the probability that the object is not there. A plane that the user showed has what the model expects of it, 1
-        if it was painted.
+        if it was painted. Where only an older mask was cleared away it is 1.
     """
     expected = np.ones(len(plane_masks))
     for own in _tracks(plane_masks, axis):
@@ -94,7 +94,8 @@ def weakest(plane_masks: Sequence[PlaneMask], n: int, *, axis: int = 0) -> list[
 
 def is_anchor(plane_mask: PlaneMask) -> bool:
     """Whether the user showed the object on this plane, so that no walk had to come to it."""
-    return isnan(plane_mask.evidence.overlap)
+    evidence = plane_mask.evidence
+    return isnan(evidence.overlap) and not isnan(evidence.predicted_iou)
 
 
 def features(walk: Sequence[PlaneMask], *, axis: int = 0) -> dict[str, NDArray[np.float64]]:
@@ -197,5 +198,6 @@ def _tracks(plane_masks: Sequence[PlaneMask], axis: int) -> list[list[int]]:
     """Group the indices of what was found by object and by the indices of the plane that stayed fixed."""
     tracks: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, each in enumerate(plane_masks):
-        tracks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(index)
+        if not isnan(each.evidence.predicted_iou):  # else no walk came here: an older mask was cleared away
+            tracks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(index)
     return list(tracks.values())

@@ -36,7 +36,7 @@ def propagate_and_vote(
 
     The walks along y and x start from clicks on the planes through the middle of what the prompts show, so they see the
     object from the side: where it ends along z, they see a border. They cost an encoding of all planes of these
-    orientations.
+    orientations. Prompted planes stay as they are. Not every volume gains, see the how-to; try it on a few objects.
 
     Parameters
     ----------
@@ -92,8 +92,9 @@ def _propagate_and_vote(
             yield axis, found
         results.append(np.moveaxis(view.labels, 0, axis))
     fused = vote(*results)
-    for z, plane in enumerate(fused):
-        write_masks(seg.labels, (z,), {one: Crop.of(plane == one) for one in ids})
+    for z in range(len(fused)):
+        believed = {one: results[0] if (one, (z,)) in prompted else fused for one in ids}
+        write_masks(seg.labels, (z,), {one: Crop.of(labels[z] == one) for one, labels in believed.items()})
 
 
 def _view(seg: Segmenter, axis: int, others: Labels, cache: str | Path | None) -> Segmenter:

@@ -12,6 +12,7 @@ from napari_sam.evaluation.baselines import interpolate
 from napari_sam.evaluation.reprompting import CRITERIA, PROJECTIONS, THRESHOLDS, cut, reprompt
 from napari_sam.evaluation.scores import Target
 from napari_sam.evaluation.walks import Found, Mask, Volume, by_position
+from napari_sam.fuse import propagate_and_vote
 from napari_sam.step import StepPrompt
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ def walk_together(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
     found = volume.walk([volume.first_prompt(target) for target in targets])
     for target in targets:
         yield target, "click + box, together", by_position(found, target.object_id)
+
+
+def walk_along_three_axes(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
+    """Propagate all objects at once along z, y and x, and keep what two walks agree on; for cubic voxels only."""
+    volume.seg.labels[...] = 0
+    for _ in propagate_and_vote(volume.seg, [volume.first_prompt(target) for target in targets]):
+        pass
+    for target in targets:
+        found = enumerate(volume.seg.labels == target.object_id)
+        yield target, "click + box, together, three axes", {position: mask for position, mask in found if mask.any()}
 
 
 def walk_with_parts(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:

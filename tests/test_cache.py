@@ -148,7 +148,7 @@ class TestHits:
     def test_only_a_few_planes_stay_in_memory_as_tensors(self, opened):
         cache = opened(np.zeros((20, 16, 16), np.uint8))
         list(cache.embed())
-        assert len(cache._recent._embeddings) == 8
+        assert len(cache._recent._values) == 8
 
 
 class TestEdits:

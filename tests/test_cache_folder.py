@@ -115,7 +115,7 @@ class TestVerify:
 
     def test_an_embedding_of_nan_is_found(self, fill):
         cached = fill(image())
-        values = np.full(cached.store.image_embedding.shape[1:], np.nan, np.float16)
+        values = np.full(cached.store.image_embedding.shape[-3:], np.nan, np.float16)
         group = zarr.open_group(cached.cache / cached.name, mode="r+")
         EmbeddingStore(group["image_embedding"], group["seal"], group["plane_hash"], {}).write((1,), 7, values)
         assert dict(verify(cached))[1,] == "not finite"

@@ -12,7 +12,7 @@ from napari_sam.image import Frame
 from napari_sam.labels import write_masks
 from napari_sam.propagation import propagate
 from napari_sam.step import PlaneState, StepPrompt, StopRules
-from napari_sam.vision import Decoded
+from napari_sam.views import Decoded
 
 SIDE = 16
 FRAME = Frame((SIDE, SIDE), (SIDE, SIDE), (SIDE, SIDE))
@@ -52,7 +52,8 @@ class World:
     def decode(self, plane, prompts, mask_input):
         self.encoded.append(plane)
         self.batches.append((plane, len(prompts)))
-        return [Decoded(*self.see(plane, *each), FRAME) for each in zip(prompts, mask_input, strict=True)]
+        told = [None if given is None else given.low_res_logits for given in mask_input]
+        return [Decoded(*self.see(plane, *each), FRAME) for each in zip(prompts, told, strict=True)]
 
     def see(self, plane, prompt, logits):
         row, column = (int(x) for x in prompt.points[0])
@@ -61,7 +62,7 @@ class World:
 
     def look(self, plane, objects):
         """Objects look like the id under most of their pixels."""
-        return [self.look_at(self.truth[plane][logits.full() > 0]) for logits in objects]
+        return [self.look_at(self.truth[plane][state.logits.full() > 0]) for state in objects]
 
     def contrasts(self, plane, masks):
         """Objects are as bright as the part of them that is there."""

@@ -43,7 +43,7 @@ def coarse(mask, frame):
 
 def seen(mask, segmenter):
     """Return the mask as the low-res logits of the decoder show it."""
-    frame = segmenter.cache.frame
+    frame = segmenter.cache.find_frame(mask)
     logits = coarse(mask, frame)
     return upscaled_mask(Crop(logits.shape, 0, 0, logits), frame).full()
 
@@ -54,7 +54,8 @@ def copying(monkeypatch):
     def decode(sam, embedding, prompts, *, mask_input=None, **options):
         masks = (SQUARE if prompt.mask is None else prompt.mask for prompt in prompts)
         pairs = zip(masks, mask_input or [None] * len(prompts), strict=True)
-        return [(coarse(mask, embedding.frame) if given is None else given, 0.9) for mask, given in pairs]
+        logits = (coarse(mask, embedding.frame) if given is None else given.low_res_logits for mask, given in pairs)
+        return [(each, 0.9, embedding.frame) for each in logits]
 
     monkeypatch.setattr("napari_sam.segmenter.predict_low_res", decode)
     monkeypatch.setattr("napari_sam.vision.predict_low_res", decode)

@@ -38,7 +38,7 @@ def blend(one: PlaneState, other: PlaneState, weight: float, plane: Plane) -> Pl
         Where the result is.
     """
     join = _average if iou(one.mask, other.mask) >= _FAR_APART else _between
-    logits = join(one.logits, other.logits, weight)
+    logits = join(one.logits, other.seen_in(one.frame), weight)
     score = weight * one.score + (1 - weight) * other.score
     return replace(one, plane=plane, mask=upscaled_mask(logits, one.frame), score=score, logits=logits)
 

@@ -1,11 +1,14 @@
 """Each plane is encoded once: embeddings of a stack, on disk or in memory."""
 
+import itertools
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_sam.cache_key import describe, plane_hash
 from napari_sam.cache_store import EmbeddingStore, Location, Values, open_store
@@ -13,9 +16,16 @@ from napari_sam.contrast import Contrast
 from napari_sam.embeddings import ImageEmbedding, encode
 from napari_sam.image import Frame
 from napari_sam.model.sam import Sam
-from napari_sam.stack import Pixels, Plane, Stack
+from napari_sam.stack import Pixels, Plane, Stack, reduce_pixels
+from napari_sam.tiles import TileChoice, TileGrid
+from napari_sam.views import Embedding, TiledEmbedding, mask_extent
 
 _RECENT = 8  # planes kept as tensors, 2 to 16 MiB each: clicks and propagation stay near one plane
+_RECENT_TILES = 24  # 4 MiB each; one view is joined from up to 9
+_WHOLE_BYTES = 64 * 2**20  # planes up to here are read once and cut into tiles: no chunk is read again and again
+
+T = TypeVar("T")
+Place = Plane  # the index of a plane, followed by the number of a tile if planes are tiled
 
 
 class EmbeddingCache:
@@ -35,20 +45,27 @@ class EmbeddingCache:
         The model.
     stack : Stack
         The image.
+    grid : TileGrid or None
+        Where the tiles of a plane are. None: planes are encoded whole.
     batch_size : int
-        Planes that `embed` takes through the encoder at once.
+        Planes or tiles that `embed` takes through the encoder at once.
     """
 
-    def __init__(self, store: EmbeddingStore, *, sam: Sam, stack: Stack, batch_size: int = 1) -> None:
+    def __init__(
+        self, store: EmbeddingStore, *, sam: Sam, stack: Stack, grid: TileGrid | None = None, batch_size: int = 1
+    ) -> None:
         self.store = store
         self.sam = sam
         self.stack = stack
+        self.grid = grid
         self.batch_size = batch_size
         contrast = store.attributes["contrast"]
         self.contrast = Contrast(contrast["kind"], tuple(contrast["low"]), tuple(contrast["high"]))
-        self.frame = Frame.for_plane(stack.plane_shape, sam.config.grid)
-        self._recent = _Recent()
-        self._hashes: dict[Plane, int] = {}
+        self._whole = Frame.for_plane(stack.plane_shape, sam.config.grid)
+        self._recent: _Recent[ImageEmbedding] = _Recent(_RECENT_TILES if grid else _RECENT)
+        self._tiled: _Recent[TiledEmbedding] = _Recent(2)
+        self._pixels: _Recent[Pixels] = _Recent(1)
+        self._hashes: dict[Place, int] = {}
 
     @classmethod
     def open(
@@ -59,6 +76,8 @@ class EmbeddingCache:
         stack: Stack,
         contrast: Contrast,
         source: str | None = None,
+        tile: TileChoice = None,
+        overlap: int | None = None,
         batch_size: int = 1,
     ) -> Self:
         """Open the cache in `folder`, or start it; one folder serves any number of images and models.
@@ -72,8 +91,10 @@ class EmbeddingCache:
             than a tenth, it is that one which is used: see `self.contrast`.
         source : str, optional
             Where the image came from, as a note in the cache.
+        tile, overlap
+            How large planes are tiled, as in `TileGrid.choose`.
         batch_size : int
-            Planes that `embed` takes through the encoder at once.
+            Planes or tiles that `embed` takes through the encoder at once.
 
         Raises
         ------
@@ -82,13 +103,15 @@ class EmbeddingCache:
         ValueError
             If the folder is something else, is damaged or was written by a newer version.
         """
-        height, width = (side // sam.config.grid.stride for side in sam.config.grid.padded_size(stack.plane_shape))
-        shape = (*stack.stack_shape, 1, sam.config.image_encoder.out_chans, height, width)
-        store = open_store(folder, describe(sam, stack, contrast, source=source), shape=shape)
-        return cls(store, sam=sam, stack=stack, batch_size=batch_size)
+        grid = TileGrid.choose(stack.plane_shape, sam.config, tile, overlap)
+        frames = grid.tiles if grid else (Frame.for_plane(stack.plane_shape, sam.config.grid),)
+        cells = (max(frame.padded_size[axis] for frame in frames) // sam.config.grid.stride for axis in (0, 1))
+        shape = (*stack.stack_shape, len(frames), sam.config.image_encoder.out_chans, *cells)
+        store = open_store(folder, describe(sam, stack, contrast, grid=grid, source=source), shape=shape)
+        return cls(store, sam=sam, stack=stack, grid=grid, batch_size=batch_size)
 
-    def get_or_encode(self, plane: Plane) -> ImageEmbedding:
-        """Return the embedding of a plane: a recent one, a stored one, or one made and stored now.
+    def embedding(self, plane: Plane) -> Embedding:
+        """Return the embedding of a plane; that of a tiled plane finds or makes its tiles when a view is asked for.
 
         Raises
         ------
@@ -97,14 +120,33 @@ class EmbeddingCache:
         OSError
             If it had to be encoded and cannot be stored.
         """
+        if self.grid is None:
+            return self.get_or_encode(plane)
         plane = self.stack.check_plane(plane)
-        if (recent := self._recent.get(plane)) is not None:
+        if (recent := self._tiled.get(plane)) is not None:
             return recent
-        if plane in self._hashes and (stored := self.get(plane, self._hashes[plane])) is not None:
+        return self._tiled.put(plane, TiledEmbedding(self.grid, lambda tile: self.get_or_encode((*plane, tile))))
+
+    def get_or_encode(self, place: Place) -> ImageEmbedding:
+        """Return the embedding of a whole plane or of a tile: a recent one, a stored one, or one made and stored now.
+
+        Raises
+        ------
+        ValueError, OSError
+            As `embedding`.
+        """
+        place = self._check(place)
+        if (recent := self._recent.get(place)) is not None:
+            return recent
+        if place in self._hashes and (stored := self.get(place, self._hashes[place])) is not None:
             return stored
-        pixels, digest = self._read(plane)
-        stored = self.get(plane, digest)
-        return stored if stored is not None else self._encode([(plane, pixels, digest)])[0]
+        pixels, digest = self._read(place)
+        stored = self.get(place, digest)
+        return stored if stored is not None else self._encode([(place, pixels, digest)])[0]
+
+    def find_frame(self, mask: NDArray[np.bool_]) -> Frame:
+        """Choose the frame in which a mask ``(h, w)`` becomes logits: the whole plane, or a view of a tiled one."""
+        return self._whole if self.grid is None else self.grid.find_view(mask_extent(mask))
 
     def embed(self, planes: Iterable[Plane] | None = None) -> Iterator[Plane]:
         """Encode what is missing, and yield each plane that was encoded once it is safely stored.
@@ -126,12 +168,12 @@ class EmbeddingCache:
         """
         return self._embed([self.stack.check_plane(p) for p in (self.stack.planes() if planes is None else planes)])
 
-    def get(self, plane: Plane, plane_hash: int) -> ImageEmbedding | None:
-        """Return the stored embedding of a plane if it was made from pixels of this hash, else None."""
-        values = self.store.read(plane, plane_hash)
-        return None if values is None else self._keep(plane, values)
+    def get(self, place: Place, plane_hash: int) -> ImageEmbedding | None:
+        """Return the stored embedding of a plane or tile if it was made from pixels of this hash, else None."""
+        values = self.store.read(place, plane_hash)
+        return None if values is None else self._keep(place, values)
 
-    def put(self, plane: Plane, plane_hash: int, embedding: ImageEmbedding) -> ImageEmbedding:
+    def put(self, place: Place, plane_hash: int, embedding: ImageEmbedding) -> ImageEmbedding:
         """Store an embedding and return it as it will be read.
 
         Raises
@@ -141,76 +183,117 @@ class EmbeddingCache:
         OSError
             If it cannot be stored.
         """
-        values = embedding.image_embedding.to("cpu", torch.float16).numpy()[None]  # (tile, C, H, W)
+        values = embedding.image_embedding.to("cpu", torch.float16).numpy()  # (C, H, W)
         if not np.isfinite(values).all():
-            msg = f"the embedding of plane {plane} does not fit into float16; load the model with dtype=torch.float32"
+            msg = f"the embedding of plane {place} does not fit into float16; load the model with dtype=torch.float32"
             raise ValueError(msg)
-        self.store.write(plane, plane_hash, values)
-        return self._keep(plane, values)
+        self.store.write(place, plane_hash, values)
+        return self._keep(place, values)
 
     def cached_planes(self) -> tuple[Plane, ...]:
         """Return the planes that have been encoded; whether their pixels are still the same is not checked."""
-        return self.store.planes()
+        if self.grid is None:
+            return self.store.planes()
+        tiles = Counter(place[:-1] for place in self.store.planes())
+        return tuple(plane for plane, count in tiles.items() if count == len(self.grid.tiles))
 
     def forget(self) -> None:
         """Compare the pixels of each plane again when it is next asked for; needed after editing them in place."""
-        self._recent.clear()
+        for recent in (self._recent, self._tiled, self._pixels):
+            recent.clear()
         self._hashes.clear()
 
     def _embed(self, planes: list[Plane]) -> Iterator[Plane]:
-        missing: list[tuple[Plane, Pixels, int]] = []
+        missing: list[tuple[Place, Pixels, int]] = []
+        waiting: list[Plane] = []  # planes of which something is, or was, missing
         for plane in planes:
-            pixels, digest = self._read(plane)
-            if self.store.read(plane, digest) is not None:
-                continue
-            missing.append((plane, pixels, digest))
-            if len(missing) == self.batch_size:
-                self._encode(missing)
-                yield from (done for done, _, _ in missing)
-                missing = []
+            for place in self._places(plane):
+                pixels, digest = self._read(place)
+                if self.store.read(place, digest) is not None:
+                    continue
+                missing.append((place, pixels, digest))
+                if waiting[-1:] != [plane]:
+                    waiting.append(plane)
+                if len(missing) == self.batch_size:
+                    self._encode(missing)
+                    missing = []
+                    yield from waiting[:-1]  # the last one may have more tiles
+                    waiting = waiting[-1:]
+            if not missing:
+                yield from waiting
+                waiting = []
         if missing:
             self._encode(missing)
-            yield from (done for done, _, _ in missing)
+        yield from waiting
 
-    def _read(self, plane: Plane) -> tuple[Pixels, int]:
-        pixels = self.stack.read(plane)
-        self._hashes[plane] = plane_hash(pixels)
-        return pixels, self._hashes[plane]
+    def _check(self, place: Place) -> Place:
+        return self.stack.check_plane(place) if self.grid is None else (*self.stack.check_plane(place[:-1]), place[-1])
 
-    def _encode(self, missing: list[tuple[Plane, Pixels, int]]) -> list[ImageEmbedding]:
-        embeddings = encode(self.sam, [pixels for _, pixels, _ in missing], contrast=self.contrast)
-        return [
-            self.put(plane, digest, embedding)
-            for (plane, _, digest), embedding in zip(missing, embeddings, strict=True)
-        ]
+    def _places(self, plane: Plane) -> Iterator[Place]:
+        return iter([plane]) if self.grid is None else ((*plane, tile) for tile in range(len(self.grid.tiles)))
 
-    def _keep(self, plane: Plane, values: Values) -> ImageEmbedding:
-        tensor = torch.from_numpy(values[0]).to(self.sam.device, self.sam.dtype, copy=True)
-        return self._recent.put(plane, ImageEmbedding(tensor, self.frame))
+    def _frame(self, place: Place) -> Frame:
+        return self._whole if self.grid is None else self.grid.tiles[place[-1]]
+
+    def _read(self, place: Place) -> tuple[Pixels, int]:
+        pixels = self.stack.read(place) if self.grid is None else self._read_tile(place[:-1], self.grid, place[-1])
+        self._hashes[place] = plane_hash(pixels)
+        return pixels, self._hashes[place]
+
+    def _read_tile(self, plane: Plane, grid: TileGrid, tile: int) -> Pixels:
+        height, width = self.stack.plane_shape
+        if height * width * max(1, len(self.stack.channels)) * self.stack.dtype.itemsize > _WHOLE_BYTES:
+            return grid.read(self.stack, plane, tile)
+        pixels = self._pixels.get(plane)
+        if pixels is None:
+            pixels = self._pixels.put(plane, self.stack.read(plane))
+        frame = grid.tiles[tile]
+        return reduce_pixels(pixels[frame.window], grid.reduction(frame))
+
+    def _encode(self, missing: list[tuple[Place, Pixels, int]]) -> list[ImageEmbedding]:
+        """Encode planes or tiles of one size together."""
+        made = []
+        for _, group in itertools.groupby(missing, key=lambda one: self._frame(one[0]).input_size):
+            same_size = list(group)
+            frames = [self._frame(place) for place, _, _ in same_size]
+            pixels = [pixels for _, pixels, _ in same_size]
+            embeddings = encode(self.sam, pixels, contrast=self.contrast, frames=frames)
+            made += [
+                self.put(place, digest, embedding)
+                for (place, _, digest), embedding in zip(same_size, embeddings, strict=True)
+            ]
+        return made
+
+    def _keep(self, place: Place, values: Values) -> ImageEmbedding:
+        frame, stride = self._frame(place), self.sam.config.grid.stride
+        height, width = (side // stride for side in frame.padded_size)
+        tensor = torch.from_numpy(values[:, :height, :width]).to(self.sam.device, self.sam.dtype, copy=True)
+        return self._recent.put(place, ImageEmbedding(tensor, frame))
 
 
-class _Recent:
-    """The embeddings used last, by plane."""
+class _Recent(Generic[T]):
+    """What was used last, by place."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._lock = threading.Lock()
-        self._embeddings: dict[Plane, ImageEmbedding] = {}  # the oldest first
+        self._values: dict[Place, T] = {}  # the oldest first
 
-    def get(self, plane: Plane) -> ImageEmbedding | None:
+    def get(self, place: Place) -> T | None:
         with self._lock:
-            if plane not in self._embeddings:
+            if place not in self._values:
                 return None
-            self._embeddings[plane] = self._embeddings.pop(plane)
-            return self._embeddings[plane]
+            self._values[place] = self._values.pop(place)
+            return self._values[place]
 
-    def put(self, plane: Plane, embedding: ImageEmbedding) -> ImageEmbedding:
+    def put(self, place: Place, value: T) -> T:
         with self._lock:
-            self._embeddings.pop(plane, None)
-            self._embeddings[plane] = embedding
-            if len(self._embeddings) > _RECENT:
-                del self._embeddings[next(iter(self._embeddings))]
-            return embedding
+            self._values.pop(place, None)
+            self._values[place] = value
+            if len(self._values) > self._most:
+                del self._values[next(iter(self._values))]
+            return value
 
     def clear(self) -> None:
         with self._lock:
-            self._embeddings.clear()
+            self._values.clear()

@@ -15,7 +15,9 @@ import numpy as np
 
 from napari_sam.cache_key import Attributes, describe_image, is_same_image, plane_hash
 from napari_sam.cache_store import EmbeddingStore, Location, NewerFormatError, existing_stores
-from napari_sam.stack import Plane, Stack
+from napari_sam.model.config import CONFIGS
+from napari_sam.stack import Pixels, Plane, Stack
+from napari_sam.tiles import TileGrid
 
 _ARRAYS = ("plane_hash", "seal", "image_embedding")  # in this order they are deleted
 
@@ -252,7 +254,20 @@ def _judge(store: EmbeddingStore, plane: Plane, stack: Stack | None) -> Finding 
         return "damaged"
     if not np.isfinite(values).all():
         return "not finite"
-    return "good" if stack is None or plane_hash(stack.read(plane)) == stored else "changed"
+    return "good" if stack is None or plane_hash(_read(store, plane, stack)) == stored else "changed"
+
+
+def _read(store: EmbeddingStore, place: Plane, stack: Stack) -> Pixels:
+    """Read what was encoded: a plane, or the tile that the last index names."""
+    depth = len(stack.stack_shape)
+    if len(place) == depth:
+        return stack.read(place)
+    config, tiling = CONFIGS[store.attributes["model"]], store.attributes["tiling"]
+    grid = TileGrid.choose(stack.plane_shape, config, tiling["tile"], tiling["overlap"])
+    if grid is None:
+        msg = f"the cache has tiles of {tiling['tile']} pixels, but planes of {stack.plane_shape} need none"
+        raise ValueError(msg)
+    return grid.read(stack, place[:depth], place[-1])
 
 
 def _oldest(chosen: Sequence[CachedImage], excess: int) -> tuple[CachedImage, ...]:

@@ -16,6 +16,7 @@ from napari_sam.embeddings import encoder_sha256
 from napari_sam.image import MODEL_INPUT_VERSION, Frame
 from napari_sam.model.sam import Sam
 from napari_sam.stack import Pixels, Stack
+from napari_sam.tiles import TileGrid
 
 FORMAT_VERSION = 1
 _FINGERPRINT_PLANES = 8
@@ -27,17 +28,21 @@ Attributes = dict[str, Any]
 _AS_BEFORE: Mapping[int, Callable[[Attributes], Attributes | None]] = MappingProxyType({})
 
 
-def describe(sam: Sam, stack: Stack, contrast: Contrast, *, source: str | None = None) -> Attributes:
+def describe(
+    sam: Sam, stack: Stack, contrast: Contrast, *, grid: TileGrid | None = None, source: str | None = None
+) -> Attributes:
     """Return everything that the embeddings of a stack depend on, and a bounded fingerprint of its pixels.
 
     Parameters
     ----------
     sam, stack, contrast
         What is encoded, and how.
+    grid : TileGrid, optional
+        Where the tiles are. None: planes are encoded whole.
     source : str, optional
         Where the image came from; for the reader only.
     """
-    frame = Frame.for_plane(stack.plane_shape, sam.config.grid)
+    frame = grid.tiles[0] if grid else Frame.for_plane(stack.plane_shape, sam.config.grid)
     return {
         "format_version": FORMAT_VERSION,
         "model": sam.config.name,
@@ -53,7 +58,7 @@ def describe(sam: Sam, stack: Stack, contrast: Contrast, *, source: str | None =
         "precision": str(sam.encoder_dtype).removeprefix("torch."),
         **describe_image(stack, source=source),
         "contrast": _jsonable(asdict(contrast)),
-        "tiling": {"tile": None, "overlap": 0},
+        "tiling": {"tile": grid.side, "overlap": grid.overlap} if grid else {"tile": None, "overlap": 0},
     }
 
 

@@ -48,6 +48,8 @@ class NewerFormatError(ValueError):
 class EmbeddingStore:
     """One zarr group: embeddings of the planes of a stack, each sealed with the hash of the pixels it came from.
 
+    Where planes are tiled, each tile is sealed on its own; a place is the index of a plane and the number of the tile.
+
     Killing the writer at any moment, or several writers at once, cannot make `read` return anything but an embedding
     of the very pixels asked for: the seal is checked against the values that were read.
 
@@ -56,9 +58,9 @@ class EmbeddingStore:
     image_embedding : zarr.Array
         ``(*stack, tile, C, H, W)`` float16, one chunk per plane and tile.
     seal : zarr.Array
-        ``(*stack,)`` uint64: xxh3 of the values of a plane, seeded with its `plane_hash`; written second.
+        ``(*stack,)``, or ``(*stack, tile)``, uint64: xxh3 of the values, seeded with the `plane_hash`; written second.
     plane_hash : zarr.Array
-        ``(*stack,)`` uint64: hash of the pixels, written last; 0 where nothing is stored.
+        Of the same shape, uint64: hash of the pixels, written last; 0 where nothing is stored.
     attributes : dict
         What the group was made for.
     """
@@ -69,7 +71,7 @@ class EmbeddingStore:
     attributes: Attributes
 
     def read(self, plane: Plane, plane_hash: int) -> Values | None:
-        """Return ``(tile, C, H, W)`` if it is stored, whole, and came from pixels of this hash; otherwise None.
+        """Return ``(C, H, W)`` of a plane or tile if stored, whole, and from pixels of this hash; otherwise None.
 
         That the pixels have changed or that what is stored is damaged is logged as a warning.
         """
@@ -94,21 +96,23 @@ class EmbeddingStore:
         return _integer(self.plane_hash, plane)
 
     def load(self, plane: Plane, plane_hash: int) -> Values:
-        """Return ``(tile, C, H, W)`` of a plane that was stored with this hash.
+        """Return ``(C, H, W)`` of a plane or tile that was stored with this hash.
 
         Raises
         ------
         ValueError
             If what is stored is damaged: a checksum or the seal does not fit.
         """
-        values = np.asarray(self.image_embedding[plane])
+        values = np.asarray(self.image_embedding[plane]).reshape(self.image_embedding.shape[-3:])
         if _integer(self.seal, plane) != _seal(values, plane_hash):
             msg = f"the seal of plane {plane} does not fit its embedding"
             raise ValueError(msg)
         return values
 
     def write(self, plane: Plane, plane_hash: int, values: Values) -> None:
-        """Store ``(tile, C, H, W)``; when this returns, the plane survives the death of the process.
+        """Store ``(C, H, W)``; when this returns, it survives the death of the process.
+
+        What is smaller than other tiles is filled up with 0.
 
         Raises
         ------
@@ -116,12 +120,14 @@ class EmbeddingStore:
             If the store cannot be written; the other planes are intact.
         """
         with explained(f"plane {plane} cannot be written to the embedding cache {self.plane_hash.store_path}"):
-            self.image_embedding[plane] = values
+            missing = [(0, most - n) for most, n in zip(self.image_embedding.shape[-3:], values.shape, strict=True)]
+            values = np.pad(values, missing) if any(after for _, after in missing) else values
+            self.image_embedding[plane] = values if len(plane) == self.image_embedding.ndim - 3 else values[None]
             self.seal[plane] = np.uint64(_seal(values, plane_hash))
             self.plane_hash[plane] = np.uint64(plane_hash)
 
     def planes(self) -> tuple[Plane, ...]:
-        """Return the planes that have an entry; only `read` tells whether it is good."""
+        """Return the planes, or tiles, that have an entry; only `read` tells whether it is good."""
         try:
             stored = np.asarray(self.plane_hash[...])
         except ValueError:  # one damaged entry does not hide the others
@@ -321,11 +327,11 @@ def _foreign(folder: Location | None) -> ValueError:
 def _open_arrays(group: zarr.Group, shape: tuple[int, ...], *, in_memory: bool) -> EmbeddingStore:
     checked: tuple[BytesBytesCodec, ...] = () if in_memory else (Crc32cCodec(),)
     packed = checked if in_memory else (_COMPRESSOR, *checked)
-    stack_shape = shape[:-4]
+    places = shape[:-4] if shape[-4] == 1 else shape[:-3]
     return EmbeddingStore(
-        _require_array(group, "image_embedding", shape, "float16", (1,) * (len(stack_shape) + 1) + shape[-3:], packed),
-        _require_array(group, "seal", stack_shape, "uint64", (1,) * len(stack_shape), checked),
-        _require_array(group, "plane_hash", stack_shape, "uint64", (1,) * len(stack_shape), checked),
+        _require_array(group, "image_embedding", shape, "float16", (1,) * (len(shape) - 3) + shape[-3:], packed),
+        _require_array(group, "seal", places, "uint64", (1,) * len(places), checked),
+        _require_array(group, "plane_hash", places, "uint64", (1,) * len(places), checked),
         group.attrs.asdict(),
     )
 

@@ -66,11 +66,17 @@ class Options:
         Such as cpu or cuda; by default a GPU if there is one.
     precision
         In which planes are encoded; a cache keeps what was encoded in each apart.
+    tile
+        Longest side in pixels of the tiles in which large planes are encoded; none: every plane is encoded whole.
+    overlap
+        Pixels that neighbouring tiles share at least; by default what suits the model.
     """
 
     model: str = "nano"
     device: str | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    tile: int | Literal["auto", "none"] = "auto"
+    overlap: int | None = None
 
 
 DEFAULTS = Options()
@@ -316,7 +322,14 @@ def _read_truth(path: Path) -> NDArray[np.integer[Any]]:
 def _open(file: "ImageFile", options: Options, *, cache: str | None = None) -> "Segmenter":
     fetch_weights(options.model)
     return napari_sam.Segmenter(
-        file.array, _model(options), cache=cache, channel_axis=file.channel_axis, rgb=file.rgb, device=options.device
+        file.array,
+        _model(options),
+        cache=cache,
+        channel_axis=file.channel_axis,
+        rgb=file.rgb,
+        tile=None if options.tile == "none" else options.tile,
+        overlap=options.overlap,
+        device=options.device,
     )
 
 

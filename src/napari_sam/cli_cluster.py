@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from napari_sam.cluster import Job
 
 
-def make_job(image: str, cache: str, *, channel: int | None, model: str, **encoding: Any) -> "Job":
+def make_job(image: str, cache: str, *, channel: int | None, model: str, tile: Any, **encoding: Any) -> "Job":
     """Describe what to encode so that workers understand it, who run in other folders."""
     try:
         from napari_sam.cluster import Encoding, Job
@@ -19,7 +19,8 @@ def make_job(image: str, cache: str, *, channel: int | None, model: str, **encod
     from napari_sam.checkpoints import REGISTRY
 
     model = model if model in REGISTRY else _absolute(model)
-    return Job(_absolute(image), _absolute(cache), channel, Encoding(model=model, **encoding))
+    tile = None if tile == "none" else tile
+    return Job(_absolute(image), _absolute(cache), channel, Encoding(model=model, tile=tile, **encoding))
 
 
 def run_job(job: "Job", *, workers: int | None, scheduler: str | None) -> Iterator[bool]:

@@ -19,6 +19,7 @@ from napari_sam.checkpoints import load_sam
 from napari_sam.contrast import Contrast, estimate_contrast
 from napari_sam.image_files import read_image
 from napari_sam.stack import Plane, Stack, open_stack
+from napari_sam.tiles import TileChoice
 
 _RETRIES = 3
 
@@ -35,11 +36,15 @@ class Encoding:
         Where workers encode. None: on a GPU if they have one.
     precision : str
         In which workers encode: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
+    tile, overlap
+        How large planes are tiled, as in `TileGrid.choose`.
     """
 
     model: str = "nano"
     device: str | None = None
     precision: str = "float32"
+    tile: TileChoice = "auto"
+    overlap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,13 @@ class Job:
         sam = load_sam(self.encoding.model, device=self.encoding.device)
         sam.image_encoder.to(getattr(torch, self.encoding.precision))
         return EmbeddingCache.open(
-            as_location(self.cache), sam=sam, stack=self.open_stack(), contrast=contrast, source=self.image
+            as_location(self.cache),
+            sam=sam,
+            stack=self.open_stack(),
+            contrast=contrast,
+            source=self.image,
+            tile=self.encoding.tile,
+            overlap=self.encoding.overlap,
         )
 
 

@@ -66,14 +66,21 @@ def encode_planes(
         yield from zip(batch, encode(sam, pixels, contrast=contrast), strict=True)
 
 
-def encode(sam: Sam, pixels: Sequence[Pixels], *, contrast: Contrast) -> tuple[ImageEmbedding, ...]:
-    """Encode planes of one size, given as ``(h, w)`` or ``(h, w, c)`` pixels, at once."""
-    height, width = pixels[0].shape[:2]
-    frame = Frame.for_plane((height, width), sam.config.grid)
-    images = torch.from_numpy(np.stack([to_model_input(plane, contrast, frame) for plane in pixels]))
+def encode(
+    sam: Sam, pixels: Sequence[Pixels], *, contrast: Contrast, frames: Sequence[Frame] | None = None
+) -> tuple[ImageEmbedding, ...]:
+    """Encode planes at once, given as ``(h, w)`` or ``(h, w, c)`` pixels.
+
+    All have one size; or `frames`, one for each, have one ``input_size``.
+    """
+    if frames is None:
+        height, width = pixels[0].shape[:2]
+        frames = [Frame.for_plane((height, width), sam.config.grid)] * len(pixels)
+    inputs = [to_model_input(plane, contrast, frame) for plane, frame in zip(pixels, frames, strict=True)]
+    images = torch.from_numpy(np.stack(inputs))
     with torch.inference_mode():
         embeddings = _encode_within_memory(sam, images)  # (B, C, H, W)
-    return tuple(ImageEmbedding(embedding, frame) for embedding in embeddings)
+    return tuple(ImageEmbedding(embedding, frame) for embedding, frame in zip(embeddings, frames, strict=True))
 
 
 def _encode_within_memory(sam: Sam, images: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,23 +20,29 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Geometry of a plane and of its model input; all sizes are ``(h, w)`` in pixels.
+    """Geometry of a plane, or of a window of it, and of its model input; all sizes are ``(h, w)`` in pixels.
 
-    With pixel centres at integers in both, ``model = (data + 0.5) * scale - 0.5``: their outer edges coincide.
+    With pixel centres at integers in both, ``model = (data - origin + 0.5) * scale - 0.5``: their outer edges coincide.
 
     Attributes
     ----------
     original_size : tuple of int
-        The plane.
+        The window; of most frames it is the whole plane.
     input_size : tuple of int
-        The plane after the resize.
+        The window after the resize.
     padded_size : tuple of int
         What the image encoder sees; padded at the bottom and at the right.
+    origin : tuple of int
+        (row, column) of the window's first pixel.
+    plane_shape : tuple of int or None
+        The plane that the window is in. None: the window is all of it.
     """
 
     original_size: Size
     input_size: Size
     padded_size: Size
+    origin: tuple[int, int] = (0, 0)
+    plane_shape: Size | None = None
 
     @classmethod
     def for_plane(cls, original_size: Size, grid: InputGrid) -> Self:
@@ -48,6 +54,29 @@ class Frame:
         """Model pixels per data pixel along (row, column)."""
         (height, width), (input_height, input_width) = self.original_size, self.input_size
         return input_height / height, input_width / width
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the plane that the frame shows."""
+        (top, left), (height, width) = self.origin, self.original_size
+        return slice(top, top + height), slice(left, left + width)
+
+    @property
+    def whole(self) -> Size:
+        """``(h, w)`` of the plane."""
+        return self.original_size if self.plane_shape is None else self.plane_shape
+
+    def on_plane(self, values: NDArray[Any], outside: float = 0) -> NDArray[Any]:
+        """Put ``(..., *original_size)`` into ``(..., *plane_shape)``; where the frame is the whole plane, do nothing.
+
+        Where `outside` is 0 the rest of the plane takes no memory until it is touched, on systems that allocate lazily.
+        """
+        if self.plane_shape is None:
+            return values
+        shape = (*values.shape[:-2], *self.plane_shape)
+        plane = np.full(shape, outside, values.dtype) if outside else np.zeros(shape, values.dtype)
+        plane[..., *self.window] = values
+        return plane
 
 
 def to_model_input(pixels: Pixels, contrast: Contrast, frame: Frame) -> NDArray[np.float32]:

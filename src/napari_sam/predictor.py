@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sam.prompts import Prompt, to_model_frame
+from napari_sam.prompts import Prompt, move_logits, to_model_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 # on ViT-B's grid sixteen prompts at once took 1.6 times as long as one by one. A GPU is only filled by large calls.
 _TOKEN_BYTES_CPU = 8 * 2**20
 _TOKEN_BYTES = 256 * 2**20
+
+_SMOOTH = 4096  # pixels; logits of more would take gigabytes
 
 LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
 
@@ -41,11 +44,34 @@ class MaskPrediction:
     low_res_logits : ndarray of float32
         ``(M, H/low_res_stride, W/low_res_stride)`` in the padded model frame; above 0 is object. One of them is
         the ``mask_input`` of a refining call.
+    frame : Frame
+        Geometry of the logits: the whole plane, or the window of a tiled plane that the object was seen in.
     """
 
     masks: NDArray[np.bool_]
     iou_predictions: NDArray[np.float32]
     low_res_logits: NDArray[np.float32]
+    frame: Frame
+
+    def mask_input(self, index: int = 0) -> MaskInput:
+        """Return what a refining call is told of one of the masks; works on tiled planes, too."""
+        return MaskInput(self.low_res_logits[index], self.frame)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskInput:
+    """What an earlier call knows about an object.
+
+    Attributes
+    ----------
+    low_res_logits : ndarray of float32
+        ``(H/low_res_stride, W/low_res_stride)``.
+    frame : Frame
+        Their geometry.
+    """
+
+    low_res_logits: LowRes
+    frame: Frame
 
 
 def predict(
@@ -54,7 +80,7 @@ def predict(
     prompts: Sequence[Prompt],
     *,
     multimask_output: bool | None = None,
-    mask_input: Sequence[LowRes | None] | None = None,
+    mask_input: Sequence[LowRes | MaskInput | None] | None = None,
     replay_clicks: bool = False,
 ) -> tuple[MaskPrediction, ...]:
     """Decode prompts that share one plane.
@@ -72,8 +98,9 @@ def predict(
         In any mixture of kinds.
     multimask_output : bool or None
         Three masks or one for each prompt. None: three for a lone point, which is ambiguous, else one.
-    mask_input : sequence of (ndarray or None), optional
-        Low-res logits of an earlier prediction, one per prompt; they take the place of the prompt's mask.
+    mask_input : sequence of (ndarray, MaskInput or None), optional
+        Low-res logits of an earlier prediction, one per prompt; they take the place of the prompt's mask. Those with
+        another frame of the plane are moved to that of the embedding.
     replay_clicks : bool
         Decode a prompt of several clicks click by click, each time with the logits of the time before, as a user
         would have come to it and as the model was trained (Kirillov et al. 2023, sec. A "Training algorithm").
@@ -108,7 +135,7 @@ def predict_low_res(
     prompts: Sequence[Prompt],
     *,
     multimask_output: bool | None = None,
-    mask_input: Sequence[LowRes | None] | None = None,
+    mask_input: Sequence[LowRes | MaskInput | None] | None = None,
 ) -> list[tuple[LowRes, float]]:
     """Decode prompts that share one plane and keep the best mask of each, without upscaling it.
 
@@ -137,7 +164,7 @@ def predict_low_res(
 
 
 def upscale(sam: Sam, low_res_logits: LowRes, frame: Frame) -> NDArray[np.float32]:
-    """Upscale the logits of one mask to the plane: ``(h, w)`` at ``frame.original_size``, above 0 is object."""
+    """Upscale the logits of one mask to the frame: ``(h, w)`` at ``frame.original_size``, above 0 is object."""
     with torch.inference_mode():
         return _to_plane(sam, torch.as_tensor(low_res_logits, device=sam.device)[None], frame)[0].numpy()
 
@@ -173,8 +200,16 @@ def _decode(
 def _best_first(sam: Sam, low_res_logits: Tensor, ious: Tensor, frame: Frame) -> MaskPrediction:
     """Order the masks of one prompt, and upscale them one by one: fresh memory would take most of the time."""
     order = torch.argsort(ious, descending=True, stable=True).tolist()
-    masks = torch.cat([_to_plane(sam, low_res_logits[i : i + 1], frame) > 0 for i in order])  # (M, h, w)
-    return MaskPrediction(masks.numpy(), ious.cpu().numpy()[order], low_res_logits.cpu().numpy()[order])
+    masks = torch.cat([_mask(sam, low_res_logits[i : i + 1], frame) for i in order])  # (M, h, w)
+    return MaskPrediction(masks.numpy(), ious.cpu().numpy()[order], low_res_logits.cpu().numpy()[order], frame)
+
+
+def _mask(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:
+    """Upscale ``(M, ., .)`` low-res logits to masks ``(M, h, w)`` on the CPU; very large ones in blocks of pixels."""
+    if max(frame.original_size) <= _SMOOTH:
+        return _to_plane(sam, logits, frame) > 0
+    seen = _to_plane(sam, logits, replace(frame, original_size=frame.input_size)) > 0
+    return F.interpolate(seen[None].byte(), frame.original_size, mode="nearest-exact")[0].bool()
 
 
 def _to_plane(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:
@@ -230,12 +265,14 @@ def _first_clicks(prompt: Prompt, clicks: int) -> Prompt:
 
 
 def _checked_mask_input(
-    mask_input: Sequence[LowRes | None] | None, prompts: int, frame: Frame, low_res_stride: int
+    mask_input: Sequence[LowRes | MaskInput | None] | None, prompts: int, frame: Frame, low_res_stride: int
 ) -> list[LowRes | None]:
-    logits: list[LowRes | None] = [None] * prompts if mask_input is None else list(mask_input)
-    if len(logits) != prompts:
-        msg = f"mask_input must have one entry per prompt, got {len(logits)} for {prompts} prompts; None means none"
+    if mask_input is None:
+        return [None] * prompts
+    if len(mask_input) != prompts:
+        msg = f"mask_input must have one entry per prompt, got {len(mask_input)} for {prompts} prompts; None means none"
         raise ValueError(msg)
+    logits = [_in_frame(each, frame, low_res_stride) for each in mask_input]
     height, width = (side // low_res_stride for side in frame.padded_size)
     for given in logits:
         if given is not None and given.shape != (height, width):
@@ -245,3 +282,9 @@ def _checked_mask_input(
             )
             raise ValueError(msg)
     return logits
+
+
+def _in_frame(mask_input: LowRes | MaskInput | None, frame: Frame, low_res_stride: int) -> LowRes | None:
+    if not isinstance(mask_input, MaskInput):
+        return mask_input
+    return move_logits(mask_input.low_res_logits, mask_input.frame, frame, low_res_stride=low_res_stride)

@@ -147,8 +147,8 @@ def to_model_frame(
     """Turn prompts of one plane and one kind into tensors in the model frame.
 
     With edges of pixel 0 at 0 in both frames, model = data * scale; with pixel centres at integers this is
-    ``model = (data + 0.5) * scale - 0.5``. Coordinates are float32 whatever the dtype of the model: float16 would
-    move a click by up to half a pixel.
+    ``model = (data - origin + 0.5) * scale - 0.5``. Coordinates are float32 whatever the dtype of the model: float16
+    would move a click by up to half a pixel.
 
     Parameters
     ----------
@@ -170,17 +170,19 @@ def to_model_frame(
     """
     import torch
 
-    scale = np.array(frame.scale)
+    scale, origin = np.array(frame.scale), np.array(frame.origin)
 
     def tensor(values: NDArray[np.float64]) -> torch.Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=device)
 
     coords = labels = boxes = dense = None
     if prompts[0].points:
-        coords = tensor((np.array([p.points for p in prompts]) + 0.5) * scale - 0.5).flip(-1)  # (P, N, 2)
+        coords = tensor((np.array([p.points for p in prompts]) - origin + 0.5) * scale - 0.5).flip(-1)  # (P, N, 2)
         labels = torch.tensor([p.point_labels for p in prompts], device=device)  # (P, N)
     if prompts[0].box is not None:
-        edges = np.array([p.box for p in prompts]) + np.array([[0], [1]])  # (P, 2, 2), the edge of pixel 0 at 0
+        edges = (
+            np.array([p.box for p in prompts]) + np.array([[0], [1]]) - origin
+        )  # (P, 2, 2), the edge of pixel 0 at 0
         edges = edges.clip(0, frame.original_size) * scale - 0.5
         boxes = tensor(edges).flip(-1).flatten(1)  # (P, 4)
     masks = [
@@ -200,9 +202,9 @@ def mask_to_logits(mask: NDArray[np.bool_], frame: Frame, *, low_res_stride: int
     Parameters
     ----------
     mask : ndarray of bool
-        ``(h, w)`` at the plane's original size.
+        ``(h, w)``, the whole plane.
     frame : Frame
-        Geometry of the plane.
+        Geometry of the plane, or of a window of it.
     low_res_stride : int
         Model pixels per cell of the low-res logits.
 
@@ -216,13 +218,37 @@ def mask_to_logits(mask: NDArray[np.bool_], frame: Frame, *, low_res_stride: int
         _overlap(size, padded // low_res_stride, low_res_stride / scale)
         for size, padded, scale in zip(frame.original_size, frame.padded_size, frame.scale, strict=True)
     )
-    coverage = rows @ mask.astype(np.float32) @ columns.T
+    coverage = rows @ mask[frame.window].astype(np.float32) @ columns.T
     return ((2 * coverage - 1) * SURE_LOGIT).astype(np.float32)
 
 
-def _overlap(pixels: int, cells: int, width: float) -> NDArray[np.float32]:
-    """Share of each cell, ``width`` pixels wide, that lies in each pixel: ``(cells, pixels)``."""
-    start = np.arange(cells)[:, None] * width
+def move_logits(
+    logits: NDArray[np.float32], before: Frame, after: Frame, *, low_res_stride: int
+) -> NDArray[np.float32]:
+    """Take low-res logits ``(h, w)`` from one frame of a plane to another; what was out of sight is surely background.
+
+    A cell of the new frame gets the mean of what it covers, which is exact where the cells of both coincide.
+    """
+    if before == after:
+        return logits
+    matrices = []
+    for axis in (0, 1):
+        cell = low_res_stride / before.scale[axis]  # data pixels
+        matrices.append(
+            _overlap(
+                logits.shape[axis],
+                after.padded_size[axis] // low_res_stride,
+                low_res_stride / after.scale[axis] / cell,
+                (after.origin[axis] - before.origin[axis]) / cell,
+            )
+        )
+    rows, columns = matrices
+    return (rows @ (logits + SURE_LOGIT) @ columns.T - SURE_LOGIT).astype(np.float32)
+
+
+def _overlap(pixels: int, cells: int, width: float, first: float = 0.0) -> NDArray[np.float32]:
+    """Share of each cell, ``width`` pixels wide from ``first`` on, that lies in each pixel: ``(cells, pixels)``."""
+    start = np.arange(cells)[:, None] * width + first
     pixel = np.arange(pixels)
     shared = np.minimum(start + width, pixel + 1) - np.maximum(start, pixel)
     share: NDArray[np.float64] = shared.clip(min=0) / width

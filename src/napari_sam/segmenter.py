@@ -16,12 +16,12 @@ from napari_sam.contrast import estimate_contrast
 from napari_sam.crops import Crop
 from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, write_masks
 from napari_sam.model.sam import Sam
-from napari_sam.predictor import LowRes, MaskPrediction, predict, predict_low_res
 from napari_sam.prompts import SURE_LOGIT, Prompt, check_inside, mask_to_logits
 from napari_sam.propagation import PlaneMask, propagate
 from napari_sam.sharing import settle, share
 from napari_sam.stack import open_stack
 from napari_sam.step import PlaneState, StepPrompt, StopRules
+from napari_sam.views import predict, predict_low_res
 from napari_sam.vision import SamVision
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     import torch
 
     from napari_sam.contrast import Limits
+    from napari_sam.predictor import LowRes, MaskInput, MaskPrediction
     from napari_sam.stack import Plane
+    from napari_sam.tiles import TileChoice
 
 
 class Segmenter:
@@ -57,13 +59,18 @@ class Segmenter:
         The one to three channels that are used, shown to the model as red, green and blue. None: all there are.
     labels : array-like or None
         Integers of the image's spatial shape, e.g. numpy or zarr, written in place. None: new ones.
+    tile : int, "auto" or None
+        Longest side in pixels of the overlapping tiles in which a large plane is encoded. "auto": what suits the model,
+        for planes that are larger than its input; None: every plane is encoded whole, shrunk if it is too large.
+    overlap : int or None
+        Pixels that neighbouring tiles share at least. None: what suits the model.
     device : str, torch.device or None
         Where the model runs. None: where `load_sam` puts it, or where a loaded model is.
 
     Raises
     ------
     ValueError
-        If image, contrast or labels are not as described.
+        If image, contrast, labels or tiles are not as described.
     OSError
         If the cache folder cannot be written.
     """
@@ -79,6 +86,8 @@ class Segmenter:
         rgb: bool = False,
         channels: Sequence[int] | None = None,
         labels: Any = None,
+        tile: TileChoice = "auto",
+        overlap: int | None = None,
         device: str | torch.device | None = None,
     ) -> None:
         self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb, channels=channels)
@@ -94,6 +103,8 @@ class Segmenter:
             sam=self._sam,
             stack=self._stack,
             contrast=estimate_contrast(self._stack, contrast),
+            tile=tile,
+            overlap=overlap,
         )
 
     @property
@@ -128,7 +139,7 @@ class Segmenter:
         return self._cache.embed(planes)
 
     def predict(
-        self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: LowRes | None = None
+        self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: LowRes | MaskInput | None = None
     ) -> MaskPrediction:
         """Decode one prompt; nothing is written or remembered.
 
@@ -138,8 +149,9 @@ class Segmenter:
             Where the object is.
         multimask_output : bool or None
             Three masks or one. None: three for a lone point, which is ambiguous, else one.
-        mask_input : ndarray of float32, optional
-            One of the ``low_res_logits`` of an earlier prediction, to refine it with more clicks.
+        mask_input : MaskInput or ndarray of float32, optional
+            What `MaskPrediction.mask_input` of an earlier prediction returned, to refine it with more clicks; one of
+            its ``low_res_logits`` will do where planes are not tiled.
 
         Returns
         -------
@@ -152,11 +164,11 @@ class Segmenter:
             If the prompt does not fit the image, or ``mask_input`` the plane.
         """
         self._check(prompt)
-        embedding = self._cache.get_or_encode(prompt.plane)
+        embedding = self._cache.embedding(prompt.plane)
         return predict(self._sam, embedding, [prompt], multimask_output=multimask_output, mask_input=[mask_input])[0]
 
     def predict_many(
-        self, prompts: Sequence[Prompt], *, mask_input: Sequence[LowRes | None] | None = None
+        self, prompts: Sequence[Prompt], *, mask_input: Sequence[LowRes | MaskInput | None] | None = None
     ) -> Iterator[MaskPrediction]:
         """Decode prompts, those that follow one another on a plane in one batch; nothing is written or remembered.
 
@@ -164,7 +176,7 @@ class Segmenter:
         ----------
         prompts : sequence of Prompt
             On any planes, of any number of objects. Three masks for a lone point, else one.
-        mask_input : sequence of (ndarray of float32 or None), optional
+        mask_input : sequence of (MaskInput, ndarray of float32 or None), optional
             As for `predict`, one per prompt.
 
         Yields
@@ -183,7 +195,7 @@ class Segmenter:
         pairs = zip(prompts, logits, strict=True)
         for plane, group in groupby(pairs, key=lambda pair: pair[0].plane):
             here, own = zip(*group, strict=True)
-            yield from predict(self._sam, self._cache.get_or_encode(plane), here, mask_input=own)
+            yield from predict(self._sam, self._cache.embedding(plane), here, mask_input=own)
 
     def segment(self, prompts: Iterable[Prompt], *, overlap: Overlap = "keep") -> Any:
         """Decode each prompt on its plane and write the best masks into the labels.
@@ -272,7 +284,7 @@ class Segmenter:
         how["step"] = how["step"] or StepPrompt.suited_to(self._sam.config)
         found = propagate(
             [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)],
-            SamVision(self._sam, self._cache.get_or_encode, self._stack.read),
+            SamVision(self._sam, self._cache.embedding, self._stack.read),
             axis=axis,
             positions=positions,
             get_labels=partial(read_plane, self._labels),
@@ -292,15 +304,13 @@ class Segmenter:
     def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         if not prompts:
             return []
-        embedding = self._cache.get_or_encode(plane)
+        embedding = self._cache.embedding(plane)
         found = predict_low_res(self._sam, embedding, prompts)
-        return [
-            PlaneState.decoded(prompt.object_id, plane, *logits_and_iou, embedding.frame)
-            for prompt, logits_and_iou in zip(prompts, found, strict=True)
-        ]
+        return [PlaneState.decoded(prompt.object_id, plane, *each) for prompt, each in zip(prompts, found, strict=True)]
 
     def _painted(self, prompt: Prompt) -> PlaneState:
-        mask, frame = np.asarray(prompt.mask), self._cache.frame
+        mask = np.asarray(prompt.mask)
+        frame = self._cache.find_frame(mask)
         low_res = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
         logits = Crop.around(low_res, low_res > -SURE_LOGIT, outside=-SURE_LOGIT)
         return PlaneState(prompt.object_id, prompt.plane, Crop.of(mask), 1.0, logits, frame)

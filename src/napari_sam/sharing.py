@@ -53,9 +53,15 @@ def without_lost(state: PlaneState, mask: Crop) -> PlaneState:
     if mask is state.mask:
         return state
     rows, columns = (
-        ((np.arange(part.start, part.stop) + 0.5) * padded / (count * scale)).astype(int).clip(0, size - 1)
-        for part, padded, count, scale, size in zip(
-            state.logits.window, state.frame.padded_size, state.logits.shape, state.frame.scale, mask.shape, strict=True
+        ((np.arange(part.start, part.stop) + 0.5) * padded / (count * scale)).astype(int).clip(0, size - 1) + first
+        for part, padded, count, scale, size, first in zip(
+            state.logits.window,
+            state.frame.padded_size,
+            state.logits.shape,
+            state.frame.scale,
+            state.frame.original_size,
+            state.frame.origin,
+            strict=True,
         )
     )  # the pixel of the plane under the centre of each cell
     if not (rows.size and columns.size):

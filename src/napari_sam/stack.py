@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Plane = tuple[int, ...]
 Pixels = NDArray[Any]
 WHOLE = (slice(None), slice(None))
+_BAND = 4 * 2**20  # pixels that are read at once to be made fewer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +107,43 @@ class Stack:
         pixels = np.asarray(self.array[tuple(index)])
         position = sum(isinstance(i, slice) for i in index[: self.channel_axis])
         return np.moveaxis(pixels, position, -1)[..., [c - first for c in self.channels]]
+
+    def read_reduced(self, plane: Plane, window: tuple[slice, slice], factor: int) -> Pixels:
+        """Read a window of a plane as `reduce_pixels` makes it smaller, a band of rows at a time.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            Index of the plane.
+        window : tuple of slice
+            Rows and columns, both from where to where.
+        factor : int
+            Pixels that become one.
+        """
+        rows, columns = window
+        if factor == 1:
+            return self.read(plane, window)
+        band = max(1, _BAND // (factor * (columns.stop - columns.start))) * factor
+        bands = (slice(start, min(start + band, rows.stop)) for start in range(rows.start, rows.stop, band))
+        return np.concatenate([reduce_pixels(self.read(plane, (each, columns)), factor) for each in bands])
+
+
+def reduce_pixels(pixels: Pixels, factor: int) -> Pixels:
+    """Shrink ``(h, w[, c])`` to the means of squares of ``factor`` pixels, float32; those at the end may be cut."""
+    if factor == 1:
+        return pixels
+    exact = np.float64 if pixels.dtype.kind == "f" else np.int64
+    total = np.asarray(pixels)
+    for axis in (0, 1):
+        starts = np.arange(0, total.shape[axis], factor)
+        counts = np.diff(starts, append=total.shape[axis])
+        total = np.add.reduceat(total, starts, axis=axis, dtype=exact) / _along(counts, axis, total.ndim)
+        exact = np.float64
+    return total.astype(np.float32)
+
+
+def _along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
+    return values.reshape([-1 if i == axis else 1 for i in range(ndim)])
 
 
 def open_stack(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_sam.crops import Crop, shared_area
-from napari_sam.prompts import SURE_LOGIT, Prompt
+from napari_sam.predictor import MaskInput
+from napari_sam.prompts import SURE_LOGIT, Prompt, move_logits
 from napari_sam.upscaling import upscaled_mask
 
 if TYPE_CHECKING:
@@ -54,6 +55,19 @@ class PlaneState:
     score: float
     logits: Crop
     frame: Frame
+
+    @property
+    def mask_input(self) -> MaskInput:
+        """What the next plane's decoder is told of the mask."""
+        return MaskInput(self.logits.full(), self.frame)
+
+    def seen_in(self, frame: Frame) -> Crop:
+        """Return the logits as they are in another frame of the plane."""
+        if frame == self.frame:
+            return self.logits
+        stride = self.frame.padded_size[0] // self.logits.shape[0]
+        moved = move_logits(self.logits.full(), self.frame, frame, low_res_stride=stride)
+        return Crop.around(moved, moved > -SURE_LOGIT, outside=-SURE_LOGIT)
 
     @classmethod
     def decoded(cls, object_id: int, plane: Plane, low_res_logits: LowRes, score: float, frame: Frame) -> PlaneState:

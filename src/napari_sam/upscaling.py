@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,16 +25,19 @@ def upscaled(logits: Crop, frame: Frame, window: Window) -> NDArray[np.float32]:
     logits : Crop of float32
         Of the low-res logits ``(H/low_res_stride, W/low_res_stride)``.
     frame : Frame
-        Geometry of the plane.
+        Geometry of the plane, or of a window of it.
     window : tuple of slice
-        Rows and columns of the plane.
+        Rows and columns of the plane, inside the frame.
 
     Returns
     -------
     ndarray of float32
         As large as the window, above 0 is object.
     """
-    rows, columns = (matrix[part] for matrix, part in zip(_matrices(frame, logits.shape), window, strict=True))
+    rows, columns = (
+        matrix[part.start - first : part.stop - first]
+        for matrix, part, first in zip(_matrices_of(frame, logits), window, frame.origin, strict=True)
+    )
     height, width = (_used(part) for part in (rows, columns))
     values: NDArray[np.float32] = rows[:, height] @ logits.within((height, width)) @ columns[:, width].T
     return values
@@ -43,19 +47,24 @@ def upscaled_mask(logits: Crop, frame: Frame) -> Crop:
     """Return the mask that low-res logits stand for, on the plane and cropped."""
     positive = Crop.of(logits.pixels > 0)
     if not positive:
-        return Crop.empty(frame.original_size)
+        return Crop.empty(frame.whole)
     found = Crop(logits.shape, logits.top + positive.top, logits.left + positive.left, positive.pixels)
-    matrices = zip(_matrices(frame, logits.shape), found.window, strict=True)
-    window = tuple(_used(matrix[:, cells].T) for matrix, cells in matrices)
+    matrices = zip(_matrices_of(frame, logits), found.window, strict=True)
+    used = [_used(matrix[:, cells].T) for matrix, cells in matrices]
+    window = [slice(part.start + first, part.stop + first) for part, first in zip(used, frame.origin, strict=True)]
     inside = Crop.of(upscaled(logits, frame, (window[0], window[1])) > 0)
     top, left = window[0].start + inside.top, window[1].start + inside.left
-    return Crop(frame.original_size, top, left, inside.pixels) if inside else Crop.empty(frame.original_size)
+    return Crop(frame.whole, top, left, inside.pixels) if inside else Crop.empty(frame.whole)
 
 
 def _used(matrix: NDArray[np.float32]) -> slice:
     """Columns of a matrix that are not all zero."""
     used = np.flatnonzero(matrix.any(axis=0))
     return slice(int(used[0]), int(used[-1]) + 1)
+
+
+def _matrices_of(frame: Frame, logits: Crop) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    return _matrices(replace(frame, origin=(0, 0), plane_shape=None), logits.shape)  # the same wherever a window is
 
 
 @lru_cache(maxsize=8)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from napari_sam.appearance import Appearance
-from napari_sam.predictor import predict_low_res
+from napari_sam.views import Decoded, TiledEmbedding, predict_low_res
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,32 +17,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.crops import Crop
-    from napari_sam.embeddings import ImageEmbedding
-    from napari_sam.image import Frame
     from napari_sam.model.sam import Sam
-    from napari_sam.predictor import LowRes
+    from napari_sam.predictor import MaskInput
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Pixels, Plane
+    from napari_sam.step import PlaneState
+    from napari_sam.views import Embedding
 
 _RING = 3  # pixels around a mask that count as its surroundings
-
-
-class Decoded(NamedTuple):
-    """The mask of one prompt: low-res logits ``(h, w)``, its predicted IoU, and the frame of both."""
-
-    low_res_logits: LowRes
-    predicted_iou: float
-    frame: Frame
 
 
 class Vision(Protocol):
     """How a walk sees the stack."""
 
-    def decode(self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None]) -> Sequence[Decoded]:
+    def decode(
+        self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[MaskInput | None]
+    ) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch."""
 
-    def look(self, plane: Plane, objects: Sequence[Crop]) -> Sequence[Appearance]:
-        """Tell what objects on a plane look like, given their low-res logits."""
+    def look(self, plane: Plane, objects: Sequence[PlaneState]) -> Sequence[Appearance]:
+        """Tell what objects on a plane look like."""
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
@@ -66,18 +60,22 @@ class SamVision:
     """
 
     sam: Sam
-    get_embedding: Callable[[Plane], ImageEmbedding]
+    get_embedding: Callable[[Plane], Embedding]
     get_pixels: Callable[[Plane], Pixels]
 
-    def decode(self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None]) -> Sequence[Decoded]:
+    def decode(
+        self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[MaskInput | None]
+    ) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch and with one mask each."""
         embedding = self.get_embedding(plane)
-        found = predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input)
-        return [Decoded(logits, iou, embedding.frame) for logits, iou in found]
+        return predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input)
 
-    def look(self, plane: Plane, objects: Sequence[Crop]) -> Sequence[Appearance]:
-        """Tell what objects on a plane look like, given their low-res logits."""
-        return Appearance.of_all(objects, self.get_embedding(plane), channels=self.sam.config.decoder.dim)
+    def look(self, plane: Plane, objects: Sequence[PlaneState]) -> Sequence[Appearance]:
+        """Tell what objects on a plane look like."""
+        embedding, channels = self.get_embedding(plane), self.sam.config.decoder.dim
+        if not isinstance(embedding, TiledEmbedding):
+            return Appearance.of_all([each.logits for each in objects], embedding, channels=channels)
+        return [Appearance.of_all([each.logits], embedding.view(each.frame), channels=channels)[0] for each in objects]
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""

@@ -176,7 +176,7 @@ class Walker:
         states = [s for i, s in anchored.items() if s.mask and track.way_out(i, ahead) is None]
         if not states:
             return {}
-        looks = self.vision.look(states[0].plane, [s.logits for s in states])
+        looks = self.vision.look(states[0].plane, states)
         contrasts = self.vision.contrasts(states[0].plane, [s.mask for s in states])
         return {
             s.object_id: Trail(s, look, contrast, self.rules.suited_to(look.likeness(look)))
@@ -204,7 +204,7 @@ class Walker:
         decoded = self.vision.decode(
             plane,
             [self.prompts.prompt(state) for state in before],
-            [state.logits.full() if self.prompts.mask else None for state in before],
+            [state.mask_input if self.prompts.mask else None for state in before],
         )
         after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
         after = [without_lost(new, supported(new.mask, old.mask)) for old, new in zip(before, after, strict=True)]
@@ -212,7 +212,7 @@ class Walker:
 
     def _compare(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Evidence]:
         """Collect what speaks for the masks that were found on a plane."""
-        looks = self.vision.look(plane, [state.logits for state in after])
+        looks = self.vision.look(plane, after)
         places = [moved_along(trail.state.mask, new.mask) for trail, new in zip(coming, after, strict=True)]
         contrasts = self.vision.contrasts(plane, places)
         return [

@@ -31,7 +31,7 @@ def decoder(answer, predicted=0.9):
     def decode(prompts, *, mask_input=None):
         masks = [answer(len(prompt.points), TRUTH[prompt.plane] == prompt.object_id) for prompt in prompts]
         logits = np.zeros((1, 8, 8), np.float32)
-        return [MaskPrediction(mask[None], np.array([predicted], np.float32), logits) for mask in masks]
+        return [MaskPrediction(mask[None], np.array([predicted], np.float32), logits, None) for mask in masks]
 
     return decode
 

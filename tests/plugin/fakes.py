@@ -18,6 +18,9 @@ class FakePrediction:
     iou_predictions: np.ndarray
     low_res_logits: np.ndarray
 
+    def mask_input(self, index=0):
+        return self.low_res_logits[index]
+
 
 @dataclass(frozen=True)
 class FakePlaneMask:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from napari_sam.evaluation import baselines
 from napari_sam.evaluation.user import Click, correction_click, interior_point, tight_box
-from napari_sam.predictor import LowRes, MaskPrediction, predict
 from napari_sam.prompts import Prompt
+from napari_sam.views import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from napari_sam.cache import EmbeddingCache
+    from napari_sam.predictor import MaskInput, MaskPrediction
     from napari_sam.propagation import PlaneMask
     from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
@@ -73,10 +74,10 @@ class Score:
 
 
 class Decode(Protocol):
-    """`napari_sam.predictor.predict` with the model and the embedding of a plane filled in."""
+    """`napari_sam.views.predict` with the model and the embedding of a plane filled in."""
 
     def __call__(  # noqa: D102
-        self, prompts: Sequence[Prompt], *, mask_input: Sequence[LowRes | None] | None = None
+        self, prompts: Sequence[Prompt], *, mask_input: Sequence[MaskInput | None] | None = None
     ) -> Sequence[MaskPrediction]: ...
 
 
@@ -143,7 +144,7 @@ def score_planes(cache: EmbeddingCache, truth: Labels, targets: Sequence[Target]
     for target in targets:
         by_plane[target.plane].append(target)
     for plane, here in sorted(by_plane.items()):
-        decode = partial(predict, cache.sam, cache.get_or_encode(plane))
+        decode = partial(predict, cache.sam, cache.embedding(plane))
         yield from score_plane(decode, cache.stack.read(plane), truth[plane], here)
 
 
@@ -189,7 +190,7 @@ class _Object:
 def _score_clicks(decode: Decode, objects: Sequence[_Object]) -> Iterator[Score]:
     """Click, look, click into the largest error, with the logits of the time before as the mask prompt."""
     clicks = [[(each.click, 1)] for each in objects]
-    logits: list[LowRes | None] = [None] * len(objects)
+    logits: list[MaskInput | None] = [None] * len(objects)
     for count in range(1, CLICKS[-1] + 1):
         predictions = decode([each.prompt(c) for each, c in zip(objects, clicks, strict=True)], mask_input=logits)
         for each, prediction in zip(objects, predictions, strict=True):
@@ -198,7 +199,7 @@ def _score_clicks(decode: Decode, objects: Sequence[_Object]) -> Iterator[Score]
                 yield each.score(way, prediction.masks[0], float(prediction.iou_predictions[0]))
             if count == 1:  # what a user gets who picks among the three masks
                 yield max((each.score("1 click, best mask", mask) for mask in prediction.masks), key=lambda s: s.iou)
-        logits = [prediction.low_res_logits[0] for prediction in predictions]
+        logits = [prediction.mask_input() for prediction in predictions]
         for made, each, prediction in zip(clicks, objects, predictions, strict=True):
             correction = correction_click(each.mask, prediction.masks[0])
             made.extend([correction] if correction else [])

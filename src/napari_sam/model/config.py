@@ -26,6 +26,11 @@ class InputGrid:
         Model pixels per cell of the image embedding.
     low_res_stride : int
         Model pixels per cell of the low-res logits.
+    largest_whole : int
+        Planes whose longest side is larger are encoded as tiles unless told otherwise. The official models were trained
+        on pictures that had been shrunk to about half.
+    tile, overlap : int
+        Side of such tiles, and what neighbours share at least, in pixels.
     """
 
     shortest: int = 1024
@@ -34,6 +39,9 @@ class InputGrid:
     multiple: int = 1024
     stride: int = 16
     low_res_stride: int = 4
+    largest_whole: int = 2048
+    tile: int = 1024
+    overlap: int = 256
 
     def input_size(self, original_size: Size) -> Size:
         """``(h, w)`` of a plane after the resize, before padding."""
@@ -66,6 +74,11 @@ class ViTConfig:
     window_size: int = 14
     out_chans: int = 256
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the features of a place depend on its neighbourhood alone: then those of two tiles can be joined."""
+        return False
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NanoEncoderConfig:
@@ -89,6 +102,11 @@ class NanoEncoderConfig:
     def out_chans(self) -> int:
         """Channels of the image embedding: fused features, then both skips folded to stride 8."""
         return self.width + 4 * self.skips[0] + 16 * self.skips[1]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the features of a place depend on its neighbourhood alone: then those of two tiles can be joined."""
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +159,19 @@ _NANO = SamConfig(
     image_encoder=NanoEncoderConfig(),
     decoder=DecoderConfig(dim=128, num_heads=4, mlp_dim=512, iou_hidden=128, mask_in_chans=32, unit=512, mixing=64),
     # Small planes are enlarged because what is 10 px across should reach the network at 20-40 px.
-    grid=InputGrid(shortest=512, longest=1024, max_zoom=4.0, multiple=32, stride=8, low_res_stride=2),
+    # With 128 px of overlap, masks of ten phase-contrast cells on a seam had a mean IoU of .985 (box) and .96 (click)
+    # with those of the whole plane; with 64 px .975 and .94.
+    grid=InputGrid(
+        shortest=512,
+        longest=1024,
+        max_zoom=4.0,
+        multiple=32,
+        stride=8,
+        low_res_stride=2,
+        largest_whole=1024,
+        tile=512,
+        overlap=128,
+    ),
     pixel_mean=(127.0, 127.0, 127.0),
     pixel_std=(128.0, 128.0, 128.0),
     lone_masks=True,

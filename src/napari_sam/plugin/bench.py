@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
-    from napari_sam.predictor import LowRes, MaskPrediction
+    from napari_sam.predictor import MaskInput, MaskPrediction
     from napari_sam.prompts import Prompt
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
@@ -35,11 +35,11 @@ class SegmenterLike(Protocol):
     """The part of `napari_sam.Segmenter` that the plugin uses."""
 
     def predict(  # noqa: D102
-        self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: LowRes | None = None
+        self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: MaskInput | None = None
     ) -> MaskPrediction: ...
 
     def predict_many(  # noqa: D102
-        self, prompts: Sequence[Prompt], *, mask_input: Sequence[LowRes | None] | None = None
+        self, prompts: Sequence[Prompt], *, mask_input: Sequence[MaskInput | None] | None = None
     ) -> Iterable[MaskPrediction]: ...
 
     def propagate(  # noqa: D102

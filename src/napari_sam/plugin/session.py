@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.predictor import LowRes, MaskPrediction
+    from napari_sam.predictor import MaskInput, MaskPrediction
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
@@ -33,7 +33,7 @@ class Choice:
 
     mask: Crop
     score: float
-    low_res_logits: LowRes
+    mask_input: MaskInput
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +86,7 @@ class Ask:
     number: int
     key: Key
     prompt: Prompt
-    mask_input: LowRes | None = None
+    mask_input: MaskInput | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,8 +166,8 @@ def asking(session: Session, keys: Collection[Key]) -> tuple[Session, tuple[Ask,
 
 def choices_of(prediction: MaskPrediction) -> tuple[Choice, ...]:
     """Crop the masks of a prediction; on a large plane this takes time, and is done in the thread."""
-    masks = zip(prediction.masks, prediction.iou_predictions, prediction.low_res_logits, strict=True)
-    return tuple(Choice(Crop.of(mask), float(score), logits) for mask, score, logits in masks)
+    masks = enumerate(zip(prediction.masks, prediction.iou_predictions, strict=True))
+    return tuple(Choice(Crop.of(mask), float(score), prediction.mask_input(i)) for i, (mask, score) in masks)
 
 
 def answered(session: Session, ask: Ask, choices: tuple[Choice, ...]) -> Session:
@@ -367,7 +367,7 @@ def _ask(session: Session, key: Key, number: int) -> Ask:
     """Ask for the prompt of a key, with what the user has accepted so far as the mask to refine."""
     prompt, draft = session.prompts[key], session.drafts.get(key)
     if draft is not None and draft.origin == "prompted" and draft.chosen > 0:
-        return Ask(number, key, prompt, draft.choices[draft.chosen].low_res_logits)
+        return Ask(number, key, prompt, draft.choices[draft.chosen].mask_input)
     under = _under(session, key)
     if under is not None and under.mask and prompt.mask is None:
         prompt = replace(prompt, mask=under.mask.full())

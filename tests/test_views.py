@@ -1,0 +1,197 @@
+"""Prompts on a tiled plane: one mask per object wherever the tiles end."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_sam import Prompt, Segmenter, load_sam, predictor
+from napari_sam.embeddings import ImageEmbedding
+from napari_sam.image import Frame
+from napari_sam.model.config import CONFIGS
+from napari_sam.predictor import MaskInput, MaskPrediction
+from napari_sam.prompts import mask_to_logits
+from napari_sam.tiles import TileGrid
+from napari_sam.views import TiledEmbedding, predict
+
+SHAPE = (600, 700)
+
+
+def iou(one, other):
+    return np.count_nonzero(one & other) / np.count_nonzero(one | other)
+
+
+def world(monkeypatch, truth, name="nano", tile=64):
+    """Return a tiled embedding of a plane in which the model sees exactly what a view shows of the truth."""
+    grid = TileGrid.choose(truth.shape, CONFIGS[name], tile, None)
+    seen = []
+
+    def see(sam, embedding, prompts, *, multimask_output, mask_input, replay_clicks):
+        frame = embedding.frame
+        seen.append((frame, mask_input))
+        logits = mask_to_logits(truth, frame, low_res_stride=CONFIGS[name].grid.low_res_stride)
+        iou = np.array([0.9], np.float32)
+        return tuple(MaskPrediction(truth[frame.window][None], iou, logits[None], frame) for _ in prompts)
+
+    def tile_of(number):
+        frame = grid.tiles[number]
+        return ImageEmbedding(torch.zeros(1, *(n // grid.grid.stride for n in frame.padded_size)), frame)
+
+    monkeypatch.setattr(predictor, "predict", see)
+    return TiledEmbedding(grid, tile_of), seen
+
+
+def rectangle(top, left, height, width):
+    mask = np.zeros(SHAPE, bool)
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
+@pytest.mark.parametrize("name", ["nano", "vit_b"])
+@settings(max_examples=30)
+@given(top=st.integers(0, 400), left=st.integers(0, 400), height=st.integers(20, 200), width=st.integers(20, 200))
+def test_an_object_that_a_click_shows_is_found_whole_wherever_tiles_end(name, top, left, height, width):
+    truth = rectangle(top, left, height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        embedding, _ = world(patch, truth, name, tile=256)
+        [prediction] = predict(None, embedding, [Prompt(points=[[top + height // 2, left + width // 2]])])
+    assert iou(prediction.masks[0], truth) > 0.95  # less than half a cell of the logits may lie behind the edge
+
+
+def test_a_box_larger_than_a_tile_is_decoded_once_in_a_view_that_shows_it(monkeypatch):
+    embedding, seen = world(monkeypatch, rectangle(50, 60, 300, 310))
+    predict(None, embedding, [Prompt(box=[[50, 60], [349, 369]])])
+    [(frame, _)] = seen
+    assert frame.origin[0] <= 50
+    assert frame.origin[0] + frame.original_size[0] > 349
+
+
+def test_a_click_on_endless_background_is_not_followed_through_the_whole_plane(monkeypatch):
+    embedding, seen = world(monkeypatch, np.ones((3000, 3000), bool))
+    predict(None, embedding, [Prompt(points=[[1500, 1500]])])
+    assert max(max(frame.original_size) for frame, _ in seen) == 64 * 2**3
+
+
+def test_specks_far_from_the_object_do_not_ask_for_a_larger_view(monkeypatch):
+    truth = rectangle(300, 300, 30, 30)
+    truth[:, ::50] |= rectangle(0, 0, 600, 700)[:, ::50] & (np.arange(600) % 10 == 0)[:, None]
+    embedding, seen = world(monkeypatch, truth)
+    predict(None, embedding, [Prompt(points=[[315, 315]])])
+    assert len(seen) <= 2
+
+
+def test_prompts_come_back_in_their_order_and_share_views(monkeypatch):
+    embedding, seen = world(monkeypatch, rectangle(300, 300, 20, 20))
+    near, far = Prompt(points=[[310, 310]]), Prompt(points=[[20, 650]])
+    predictions = predict(None, embedding, [near, far, near])
+    assert [p.masks[0].sum() for p in predictions] == [400, 0, 400]
+    assert len(seen) < 2 * len(predictions)
+
+
+def test_what_was_found_refines_the_next_call_in_another_view(monkeypatch):
+    embedding, seen = world(monkeypatch, rectangle(100, 100, 40, 40))
+    [first] = predict(None, embedding, [Prompt(points=[[120, 120]])])
+    seen.clear()
+    click = Prompt(points=[[120, 120], [400, 400]], point_labels=[1, 0])
+    predict(None, embedding, [click], mask_input=[first.mask_input()])
+    frame, [given] = seen[0]
+    assert isinstance(given, MaskInput)
+    assert frame != given.frame
+    assert frame.window[0].stop > 400
+
+
+def test_logits_without_a_frame_are_refused_on_a_tiled_plane(monkeypatch):
+    embedding, _ = world(monkeypatch, rectangle(100, 100, 40, 40))
+    with pytest.raises(ValueError, match="mask_input"):
+        predict(None, embedding, [Prompt(points=[[120, 120]])], mask_input=[np.zeros((32, 32), np.float32)])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_joined_tiles_have_the_features_of_the_whole(level):
+    """Features that are a smooth function of the place are the same from whatever tile they are taken."""
+    grid = TileGrid.choose((3000, 2500), CONFIGS["nano"], 512, None)
+
+    def place(frame):
+        cells = [
+            (np.arange(n // 8) * 8 * grid.reduction(frame) + start)
+            for n, start in zip(frame.padded_size, frame.origin, strict=True)
+        ]
+        return torch.from_numpy(np.stack(np.meshgrid(*cells, indexing="ij"))).float()
+
+    embedding = TiledEmbedding(grid, lambda number: ImageEmbedding(place(grid.tiles[number]), grid.tiles[number]))
+    extent = (400.0, 700.0, 700.0, 1100.0) if level == 0 else (900.0, 300.0, 1500.0, 1100.0)
+    view = grid.find_view(extent)
+    assert grid.level(view) == level
+    assert len(list(grid.tiles_under(view))) > 1
+    torch.testing.assert_close(embedding.view(view).image_embedding, place(view))
+
+
+class Endless:
+    """A plane of 20,000 x 20,000 pixels that is made where it is read."""
+
+    shape, dtype = (20_000, 20_000), np.dtype(np.uint8)
+
+    def __init__(self):
+        self.largest = 0
+
+    def __getitem__(self, index):
+        rows, columns = (np.arange(*each.indices(n)) for each, n in zip(index, self.shape, strict=True))
+        self.largest = max(self.largest, len(rows) * len(columns))
+        distance = np.hypot((rows % 100 - 50)[:, None], (columns % 100 - 50)[None])
+        return np.where(distance < 30, 200, 20).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return load_sam("nano", device="cpu")
+
+
+@pytest.mark.slow
+def test_one_click_on_a_huge_plane_reads_and_encodes_one_tile(nano):
+    image, encoded = Endless(), Counter()
+    hook = nano.image_encoder.register_forward_hook(lambda _, images, __: encoded.update(tiles=len(images[0])))
+    segmenter = Segmenter(image, nano)
+    prediction = segmenter.predict(Prompt(points=[[10_050, 10_050]]))
+    hook.remove()
+    assert encoded["tiles"] == 1
+    assert image.largest == 512 * 512
+    assert prediction.masks.shape == (3, *image.shape)
+    rows, columns = prediction.frame.window
+    assert iou(prediction.masks[0][rows, columns], image[rows, columns] > 100) < 1
+    disc = np.hypot(*np.ogrid[-50:50, -50:50]) < 30
+    assert iou(prediction.masks[0][10_000:10_100, 10_000:10_100], disc) > 0.9
+
+
+@pytest.mark.slow
+def test_masks_from_tiles_are_those_of_the_whole_plane(nano):
+    """A small object inside a tile, one across a seam, and one that is larger than a tile; by a click and by a box."""
+    discs = [(90, 90, 25), (250, 420, 30), (460, 200, 80)]
+    rows, columns = np.ogrid[:640, :640]
+    truths = [np.hypot(rows - r, columns - c) < radius for r, c, radius in discs]
+    noise = np.random.default_rng(0).normal(0, 8, (640, 640))
+    image = np.clip(40 + 120 * np.any(truths, axis=0) + noise, 0, 255).astype(np.uint8)
+    whole, tiled = Segmenter(image, nano, tile=None), Segmenter(image, nano, tile=256)
+    for r, c, radius in discs:
+        for prompt in (Prompt(points=[[r, c]]), Prompt(box=[[r - radius, c - radius], [r + radius, c + radius]])):
+            masks = [seg.predict(prompt, multimask_output=False).masks[0] for seg in (whole, tiled)]
+            assert iou(*masks) >= 0.95
+
+
+@pytest.mark.slow
+def test_an_object_is_carried_through_tiled_planes(nano):
+    rows, columns = np.ogrid[:300, :400]
+    truth = np.stack([np.hypot(rows - 150, columns - 100 - 20 * z) < 40 for z in range(5)])
+    image = (40 + 120 * truth + np.random.default_rng(0).normal(0, 8, truth.shape)).astype(np.uint8)
+    segmenter = Segmenter(image, nano, tile=256)
+    list(segmenter.propagate([Prompt((0,), [[150, 100]])]))
+    assert iou(segmenter.labels == 1, truth) > 0.85
+
+
+def test_a_frame_of_a_window_puts_masks_where_they_belong():
+    frame = Frame((2, 3), (4, 6), (32, 32), origin=(5, 7), plane_shape=(10, 12))
+    plane = frame.on_plane(np.ones((1, 2, 3), bool))
+    assert plane.shape == (1, 10, 12)
+    assert plane.sum() == plane[0, 5:7, 7:10].sum() == 6

@@ -22,7 +22,6 @@ ANYTHING_GOES = StopRules(
     max_area_ratio=np.inf,
     min_overlap=0,
     min_contrast=-np.inf,
-    min_contrast_dense=-np.inf,
     min_likeness=-2,
 )
 
@@ -64,7 +63,7 @@ class World:
         """Objects look like the id under most of their pixels."""
         return [self.look_at(self.truth[plane][state.logits.full() > 0]) for state in objects]
 
-    def contrasts(self, plane, masks):
+    def contrasts(self, plane, masks, *, least=0.0):
         """Objects are as bright as the part of them that is there."""
         return [np.array([(self.truth[plane][mask.full()] > 0).mean()]) for mask in masks]
 

@@ -19,7 +19,6 @@ ANYTHING_GOES = StopRules(
     min_overlap=0,
     min_likeness=-2,
     min_contrast=-np.inf,
-    min_contrast_dense=-np.inf,
 )
 CLICK = Prompt((1,), [[10, 12]])
 SQUARE = np.zeros(SHAPE[1:], bool)

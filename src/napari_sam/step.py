@@ -24,10 +24,6 @@ Reason = Literal[
     "empty", "border", "area", "overlap", "predicted_iou", "contrast", "appearance",
 ]  # fmt: skip
 
-# Likeness to itself above which an object stands out. On training volumes the median was .00 for neurites, .08 for
-# cells between membranes, .2 to .35 for nuclei.
-_DISTINCT = 0.1
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneState:
@@ -150,12 +146,7 @@ class StopRules:
     min_contrast : float
         Less of the brightness difference to the surroundings left than this share of what it was on the last anchor,
         see `Evidence.contrast`, is ``"contrast"``: the object has faded, and what is there may be its neighbour above
-        or below. On training volumes and made-up stacks of touching nuclei this rule at .5 raised the mean 3D IoU from
-        .58 to .69 and the false planes fell from 30 % to 5 %.
-    min_contrast_dense : float
-        The same for an object that looks like its surroundings to the image encoder, such as a neurite among neurites:
-        there a mask meets brighter and darker neighbours along its way. With .5 instead of .2 the mean 3D IoU on the
-        training volume ``fibsem_medulla_gala_train`` fell from .44 to .36.
+        or below. Only objects that clearly stand out on the anchor are judged by it. By ``tools/compare_rules.py``.
     min_likeness : float
         Looking less like the object on its last anchor than like the surroundings there, by more than this, is
         ``"appearance"``: see `Appearance.likeness`. Measured on training volumes: on noisy nuclei it falls from above 0
@@ -171,13 +162,8 @@ class StopRules:
     max_area_ratio: float = 3.0
     min_overlap: float = 0.2
     min_contrast: float = 0.5
-    min_contrast_dense: float = 0.2
     min_likeness: float = -0.1
     max_missing: int = 2
-
-    def suited_to(self, distinctness: float) -> StopRules:
-        """Choose the least contrast for an object whose likeness to itself, see `Appearance.likeness`, is given."""
-        return self if distinctness > _DISTINCT else replace(self, min_contrast=self.min_contrast_dense)
 
     def reason(self, before: PlaneState, after: PlaneState, evidence: Evidence | None = None) -> Reason | None:
         """Why the object that was ``before`` is not believed in ``after``; None if it is."""

@@ -38,7 +38,7 @@ class Vision(Protocol):
     def look(self, plane: Plane, objects: Sequence[PlaneState]) -> Sequence[Appearance]:
         """Tell what objects on a plane look like."""
 
-    def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
+    def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
 
     def resemblance(self, plane: Plane, other: Plane) -> float:
@@ -77,10 +77,10 @@ class SamVision:
             return Appearance.of_all([each.logits for each in objects], embedding, channels=channels)
         return [Appearance.of_all([each.logits], embedding.view(each.frame), channels=channels)[0] for each in objects]
 
-    def contrasts(self, plane: Plane, masks: Sequence[Crop]) -> Sequence[NDArray[np.float64]]:
+    def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
         pixels = self.get_pixels(plane)
-        return [contrast_of(mask, pixels) for mask in masks]
+        return [contrast_of(mask, pixels, least=least) for mask in masks]
 
     def resemblance(self, plane: Plane, other: Plane) -> float:
         """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
@@ -91,7 +91,7 @@ class SamVision:
         return float(one @ two) / size if size else 0.0
 
 
-def contrast_of(mask: Crop, pixels: Pixels) -> NDArray[np.float64]:
+def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np.float64]:
     """Tell how much brighter the pixels in a mask are than those around it.
 
     Parameters
@@ -100,6 +100,8 @@ def contrast_of(mask: Crop, pixels: Pixels) -> NDArray[np.float64]:
         Of the plane, not empty.
     pixels : ndarray
         ``(h, w)`` or ``(h, w, c)``.
+    least : float
+        A difference below this many standard deviations, within the mask and around it, counts as 0.
 
     Returns
     -------
@@ -115,8 +117,12 @@ def contrast_of(mask: Crop, pixels: Pixels) -> NDArray[np.float64]:
     inside = mask.within((window[0], window[1]))
     ring = binary_dilation(inside, iterations=_RING) & ~inside
     near = np.atleast_3d(pixels[window[0], window[1]]).astype(np.float64)  # (., ., c)
-    difference = near[inside].mean(axis=0) - near[ring].mean(axis=0) if ring.any() else np.zeros(near.shape[-1])
-    return np.nan_to_num(difference)
+    if not ring.any():
+        return np.zeros(near.shape[-1])
+    one, other = near[inside], near[ring]
+    spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
+    difference = np.nan_to_num(one.mean(axis=0) - other.mean(axis=0))
+    return np.where(abs(difference) >= least * spread, difference, 0.0)
 
 
 def contrast_left(now: NDArray[np.float64], origin: NDArray[np.float64]) -> float:

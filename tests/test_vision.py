@@ -29,6 +29,13 @@ def test_far_away_pixels_do_not_count():
     assert contrast_of(CROP, pixels) == pytest.approx([10])
 
 
+def test_a_contrast_that_is_lost_in_the_texture_counts_as_none():
+    """A cell in phase contrast is about as bright as what is around it: its brightness must not end a walk."""
+    plane, rng = MASK * 10.0, np.random.default_rng(0)
+    assert contrast_of(CROP, plane + rng.normal(0, 100, MASK.shape), least=1.0) == [0]
+    assert contrast_of(CROP, plane + rng.normal(0, 1, MASK.shape), least=1.0) == pytest.approx([10], abs=2)
+
+
 def test_a_mask_that_fills_the_plane_has_no_contrast():
     assert contrast_of(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4)) == pytest.approx([0])
 

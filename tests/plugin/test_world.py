@@ -4,7 +4,7 @@ import dask.array
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from napari.layers import Image
 from tests.plugin.fakes import Studio
@@ -19,7 +19,11 @@ SHAPE = (4, 20, 30)
 voxels = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))
 
 
+SHEARED = {"scale": [0.5, 0.5, 1.0], "shear": [0.5, 0.0, 0.5]}  # the viewer cuts it at an angle
+
+
 @settings(max_examples=15, deadline=None)
+@example(SHEARED, (1, 0, 0), [0, 1, 2])
 @given(transforms(), voxels, st.permutations(range(3)))
 def test_a_click_in_the_world_is_committed_to_the_voxel_that_lies_there(placed, voxel, order):
     studio = Studio(np.zeros(SHAPE, np.uint8), **placed)

@@ -117,7 +117,7 @@ class Result:
         witnesses = tuple(axis[chosen] for axis in indices)
         before = _at(labels.data, witnesses)
         if count:
-            labels.data_setitem(indices, values)
+            _set_items(labels, indices, values)
         entry = Entry(commit, away, written, witnesses, before)
         self.entries += (entry,)
         return entry
@@ -203,6 +203,18 @@ class Result:
         if last.before.size and np.array_equal(_at(self.labels.data, last.witnesses), last.before):
             self.entries = self.entries[:-1]
             self._on_undone(last)
+
+
+def _set_items(labels: Labels, indices: tuple[NDArray[np.intp], ...], values: NDArray[Any]) -> None:
+    """Write voxels of a layer and their undo step."""
+    try:
+        labels.data_setitem(indices, values)
+    except IndexError:
+        # napari (0.9.2) cannot show the change where the viewer cuts a sheared layer at an angle; it has written it.
+        last = tuple(axis[-1:] for axis in indices)
+        if not np.array_equal(_at(labels.data, last), values[-1:]):
+            raise
+        labels.refresh()
 
 
 def _at(data: Any, indices: Sequence[NDArray[np.intp]]) -> NDArray[Any]:

@@ -92,11 +92,6 @@ class Jobs:
         """Whether the segmenter is being opened."""
         return self._clicks.has("open")
 
-    @property
-    def is_encoding(self) -> bool:
-        """Whether the background is at work."""
-        return self._encoding.has("encode")
-
     def clear(self) -> None:
         """Cancel everything."""
         self._clicks.clear()

@@ -211,20 +211,6 @@ def paint_by_features(layer: Points | Shapes, *, object_id: int, labels: Labels 
         layer.border_color = np.array([labels.get_color(one) for one in ids])
 
 
-def add_prompt(points: Points, shapes: Shapes, prompt: Prompt, image: Image, view: ImageView) -> None:
-    """Draw the clicks and the box of a prompt into our layers, as a user would have; a mask is not drawn."""
-    for label, name in ((1, POSITIVE), (0, NEGATIVE)):
-        own = [point for point, one in zip(prompt.points, prompt.point_labels or (), strict=True) if one == label]
-        if own:
-            aim(points, object_id=prompt.object_id, positive=name == POSITIVE)
-            points.add(_in_layer(points, prompt.plane, np.array(own), image, view))
-    if prompt.box is not None:
-        (top, left), (bottom, right) = np.add(prompt.box, [[-0.5], [0.5]])  # from pixel centres to edges
-        corners = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
-        aim(shapes, object_id=prompt.object_id, positive=True)
-        shapes.add(_in_layer(shapes, prompt.plane, corners, image, view), shape_type="rectangle")
-
-
 def affine_between(source: Layer, target: Layer) -> tuple[Coordinates, Coordinates]:
     """Matrix and offset from data coordinates of one layer to those of another; ndim + 1 probes tell an affine map."""
 
@@ -234,11 +220,6 @@ def affine_between(source: Layer, target: Layer) -> tuple[Coordinates, Coordinat
     offset = probe(np.zeros(source.ndim))
     columns = [probe(unit) - offset for unit in np.eye(source.ndim)]
     return np.stack(columns, axis=1), offset
-
-
-def _in_layer(layer: Layer, plane: Plane, rows_columns: Coordinates, image: Image, view: ImageView) -> Coordinates:
-    matrix, offset = affine_between(image, layer)
-    return np.asarray(view.to_data(plane, rows_columns) @ matrix.T + offset)
 
 
 def _read_layer(

@@ -72,7 +72,7 @@ VOLUMES = {
     "plant_ovule_membrane": Share(0.05, 3.0),
     "plant_ovule_nuclei_1135": Share(0.08, 4.0),
 }
-SYNTHETIC, PACKED = Share(0.16, 1.5), Share(0.07, 2.0)
+SYNTHETIC, PACKED = Share(0.16, 1.5), Share(0.11, 2.0)
 
 
 def main() -> None:

@@ -28,7 +28,10 @@ _SHALLOW = 8  # planes: in such a stack no plane is far away, so the crop moves 
 _LENGTHS, _LENGTH_SHARES = (2, 3, 4), (0.5, 0.3, 0.2)  # views of a chain
 _STEPS, _STEP_SHARES = (1, 2, 4), (0.65, 0.25, 0.1)  # planes from one view of a chain to the next
 _DEEP = 3.0  # how much more often stacks are drawn for chains, in which objects truly change and end
-_SMALLEST = 14  # model pixels: to this extent the object in the middle of a crop is enlarged at least
+_SMALLEST = 12  # model pixels: to this extent the object in the middle of a crop is enlarged at least
+_LARGEST = 0.8  # of a crop's side: the object in its middle is not larger
+_ANY_SIZE = 0.4  # how often that object is shown at any size, as in a view that was chosen for it, not at its usual one
+_FARTHEST = 4.0  # times the usual zoom; nothing looks natural beyond
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +159,8 @@ def _draw_object(plane: Labels, rng: np.random.Generator) -> tuple[NDArray[np.fl
 
 def _draw_zoom(around: float, extent: float, size: int, rng: np.random.Generator) -> float:
     """Draw model pixels per data pixel such that the object is neither a speck nor larger than the crop."""
-    low, high = _SMALLEST / extent, 0.8 * size / extent
-    return float(np.clip(around * 2 ** rng.uniform(-1.3, 0.9), min(low, high), high))
+    low, high = _SMALLEST / extent, _LARGEST * size / extent
+    usual = around * 2 ** rng.uniform(-1.3, 0.9)
+    if rng.random() < _ANY_SIZE:
+        usual = np.clip(np.exp(rng.uniform(np.log(low), np.log(high))), around / _FARTHEST, around * _FARTHEST)
+    return float(np.clip(usual, min(low, high), high))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_sam import Prompt, Segmenter
 from napari_sam.fuse import propagate_and_vote, vote
@@ -43,3 +44,16 @@ def test_other_objects_keep_their_voxels(image, tiny_sam):
 def test_only_a_grey_volume_can_be_walked_along_three_axes(image, tiny_sam):
     with pytest.raises(ValueError, match=r"must be \(z, y, x\) without channels"):
         propagate_and_vote(Segmenter(image[0], tiny_sam), [CLICK])
+
+
+def test_the_first_walk_is_along_z(image, tiny_sam):
+    with pytest.raises(ValueError, match="must be along z, got xz planes"):
+        propagate_and_vote(Segmenter(image, tiny_sam, orientation="xz"), [CLICK])
+
+
+def test_a_volume_in_a_zarr_gives_the_same(image, tiny_sam):
+    stored = zarr.create_array(zarr.storage.MemoryStore(), data=image)
+    expected, seg = Segmenter(image, tiny_sam), Segmenter(stored, tiny_sam)
+    for each in (expected, seg):
+        assert [axis for axis, _ in propagate_and_vote(each, [CLICK])][-1] == 2
+    np.testing.assert_array_equal(seg.labels, expected.labels)

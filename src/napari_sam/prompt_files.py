@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from napari_sam.drawings import clicks, prompt, shape
 from napari_sam.label_files import appears_when_complete
+from napari_sam.orientation import Orientation, axis_order
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ Row = dict[str, str]
 _POLARITY = {"1": True, "positive": True, "true": True, "0": False, "negative": False, "false": False}
 
 
-def read_prompts(path: Path | str, *, plane_shape: tuple[int, int] | None = None) -> tuple[Prompt, ...]:
+def read_prompts(
+    path: Path | str, *, plane_shape: tuple[int, int] | None = None, orientation: Orientation = "xy"
+) -> tuple[Prompt, ...]:
     """Read prompts from a JSON file or from the CSV of a napari Points or Shapes layer.
 
     In a CSV, optional columns say more than napari saves: `label` (1 or 0, positive or negative, true or false) and
@@ -46,6 +49,9 @@ def read_prompts(path: Path | str, *, plane_shape: tuple[int, int] | None = None
         Ends with .json or .csv.
     plane_shape : tuple of int, optional
         (h, w) of the planes; needed for shapes.
+    orientation : {"xy", "xz", "yz"}
+        Which planes the prompts are for. The coordinates in a CSV are those of the image, as napari saves them however
+        its axes are rolled; those in a JSON file are the plane's own.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def read_prompts(path: Path | str, *, plane_shape: tuple[int, int] | None = None
         msg = f"{path} must be a .json file of prompts or a .csv file that napari saved"
         raise ValueError(msg)
     try:
-        prompts = tuple(readers[path.suffix.lower()](path, plane_shape))
+        prompts = tuple(readers[path.suffix.lower()](path, plane_shape, orientation))
     except ValueError as error:
         msg = f"{path}: {error}"
         raise ValueError(msg) from error
@@ -100,8 +106,8 @@ def _to_json(given: Prompt) -> dict[str, Any]:
     return said
 
 
-def _read_json(path: Path, plane_shape: tuple[int, int] | None) -> Iterator[Prompt]:
-    del plane_shape  # a mask in JSON knows its shape
+def _read_json(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
+    del plane_shape, orientation  # a mask in JSON knows its shape, and planes are meant as they are looked at
     listed = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         msg = 'expected a list of prompts such as [{"plane": [12], "points": [[40, 62]]}]'
@@ -149,7 +155,7 @@ def _from_runs(size: Sequence[int], runs: Sequence[int]) -> Mask:
 # --- CSV of napari
 
 
-def _read_csv(path: Path, plane_shape: tuple[int, int] | None) -> Iterator[Prompt]:
+def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
@@ -159,6 +165,7 @@ def _read_csv(path: Path, plane_shape: tuple[int, int] | None) -> Iterator[Promp
     if len(axes) < 2 or not set(axes) <= set(columns):
         msg = f"expected the columns axis-0, axis-1, ... (row and column last), got {', '.join(columns)}"
         raise ValueError(msg)
+    axes = [axes[i] for i in axis_order(orientation, len(axes))]
     is_shapes = "shape-type" in columns
     own_object = "object" not in columns and (is_shapes or "label" not in columns)
     grouped: dict[tuple[int, Plane], list[Drawing]] = defaultdict(list)

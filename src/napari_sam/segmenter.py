@@ -16,6 +16,7 @@ from napari_sam.contrast import estimate_contrast
 from napari_sam.crops import Crop
 from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, write_masks
 from napari_sam.model.sam import Sam
+from napari_sam.orientation import Orientation, axis_order, turn
 from napari_sam.prompts import SURE_LOGIT, Prompt, check_inside, mask_to_logits
 from napari_sam.propagation import PlaneMask, propagate
 from napari_sam.sharing import settle, share
@@ -57,6 +58,9 @@ class Segmenter:
         Whether the last axis holds red, green and blue.
     channels : sequence of int or None
         The one to three channels that are used, shown to the model as red, green and blue. None: all there are.
+    orientation : {"xy", "xz", "yz"}
+        Which planes of an image ``(..., z, y, x)`` are looked at. The rest of the interface speaks of these planes: of
+        "xz" the index is y, or ``(t, y)``, rows are z and columns x. Only `labels` stay as the image is.
     labels : array-like or None
         Integers of the image's spatial shape, e.g. numpy or zarr, written in place. None: new ones.
     tile : int, "auto" or None
@@ -85,15 +89,20 @@ class Segmenter:
         channel_axis: int | None = None,
         rgb: bool = False,
         channels: Sequence[int] | None = None,
+        orientation: Orientation = "xy",
         labels: Any = None,
         tile: TileChoice = "auto",
         overlap: int | None = None,
         device: str | torch.device | None = None,
     ) -> None:
-        self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb, channels=channels)
+        self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb, channels=channels, orientation=orientation)
+        self._orientation = orientation
+        order = axis_order(orientation, len(self._stack.spatial_shape))
+        shape = tuple(self._stack.spatial_shape[order.index(axis)] for axis in range(len(order)))
         if labels is not None:
-            check_labels(labels, self._stack.spatial_shape)
-        self._labels = new_labels(self._stack.spatial_shape) if labels is None else labels
+            check_labels(labels, shape)
+        self._labels = new_labels(shape) if labels is None else labels
+        self._turned_labels = turn(self._labels, order)  # the same voxels, as planes
         if isinstance(model, Sam):
             self._sam = model if device is None else model.to(device)
         else:
@@ -111,6 +120,11 @@ class Segmenter:
     def labels(self) -> Any:
         """What `segment` and `propagate` write: the array given, or a new numpy one of the image's spatial shape."""
         return self._labels
+
+    @property
+    def orientation(self) -> Orientation:
+        """Which planes of the image are looked at."""
+        return self._orientation
 
     @property
     def cache(self) -> EmbeddingCache:
@@ -223,7 +237,7 @@ class Segmenter:
         prompts = self._checked_for_writing(prompts)
         for plane, here in _by_plane(prompts).items():
             found = share(self._decode(plane, here))
-            write_masks(self._labels, plane, {each.object_id: each.mask for each in found}, overlap=overlap)
+            write_masks(self._turned_labels, plane, {each.object_id: each.mask for each in found}, overlap=overlap)
         return self._labels
 
     def propagate(
@@ -287,11 +301,11 @@ class Segmenter:
             SamVision(self._sam, self._cache.embedding, self._stack.read),
             axis=axis,
             positions=positions,
-            get_labels=partial(read_plane, self._labels),
+            get_labels=partial(read_plane, self._turned_labels),
             **how,
         )
         for plane_masks in found:
-            write_masks(self._labels, plane_masks[0].plane, {each.object_id: each.crop for each in plane_masks})
+            write_masks(self._turned_labels, plane_masks[0].plane, {each.object_id: each.crop for each in plane_masks})
             yield from plane_masks
 
     def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
@@ -299,7 +313,7 @@ class Segmenter:
         painted = [prompt for prompt in prompts if prompt.mask is not None and prompt.box is None and not prompt.points]
         states = self._decode(plane, [prompt for prompt in prompts if prompt not in painted])
         states += [self._painted(prompt) for prompt in painted]
-        return settle(states, read_plane(self._labels, plane))
+        return settle(states, read_plane(self._turned_labels, plane))
 
     def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         if not prompts:

@@ -3,11 +3,13 @@
 import math
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_sam.orientation import Orientation, axis_order, turn
 
 Plane = tuple[int, ...]
 Pixels = NDArray[Any]
@@ -147,7 +149,12 @@ def _along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
 
 
 def open_stack(
-    image: Any, *, channel_axis: int | None = None, rgb: bool = False, channels: Sequence[int] | None = None
+    image: Any,
+    *,
+    channel_axis: int | None = None,
+    rgb: bool = False,
+    channels: Sequence[int] | None = None,
+    orientation: Orientation = "xy",
 ) -> Stack:
     """View `image` as a stack of planes without reading it.
 
@@ -161,6 +168,8 @@ def open_stack(
         The last axis holds red, green, blue and perhaps alpha, which is ignored.
     channels : sequence of int, optional
         One to three indices along the channel axis. None: all of them.
+    orientation : {"xy", "xz", "yz"}
+        Which planes of an image ``(..., z, y, x)``; those of "xz" are ``(z, x)`` and have an index along y.
 
     Raises
     ------
@@ -175,7 +184,7 @@ def open_stack(
     used = _checked_channels(array.shape, axis, rgb=rgb, channels=channels)
     stack = Stack(array, axis, used, rgb)
     _check_planes(stack)
-    return stack
+    return stack if orientation == "xy" else _turned(stack, orientation)
 
 
 def _as_sliceable(image: Any) -> Any:
@@ -192,6 +201,14 @@ def _as_sliceable(image: Any) -> Any:
         msg = f"image must be bool, integer or float, got dtype {image.dtype}; convert it first"
         raise ValueError(msg)
     return image
+
+
+def _turned(stack: Stack, orientation: Orientation) -> Stack:
+    spatial = [axis for axis in range(len(stack.array.shape)) if axis != stack.channel_axis]
+    order = [spatial[i] for i in axis_order(orientation, len(spatial))]
+    if stack.channel_axis is None:
+        return replace(stack, array=turn(stack.array, order))
+    return replace(stack, array=turn(stack.array, [*order, stack.channel_axis]), channel_axis=len(order))
 
 
 def _checked_axis(shape: tuple[int, ...], axis: int | None) -> int | None:

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+from tests.test_image_files import ome_zarr
 
 from napari_sam import cli
 from napari_sam.image_files import read_image
@@ -61,6 +62,44 @@ def test_segment_takes_napari_points_and_writes_zarr(folder):
     assert read_image(folder / "labels.zarr").spatial_shape == (6, 64, 64)
 
 
+def test_other_planes_of_a_volume_are_segmented_in_place(folder):
+    prompts = [{"plane": [30], "points": [[3, 30]]}]  # y = 30, z = 3, x = 30
+    (folder / "prompts.json").write_text(json.dumps(prompts))
+    for file in ("prompts.json", "points.csv"):
+        assert run(*SEGMENT[:3], file, *SEGMENT[4:], "--orientation", "xz", "--overwrite") == 0
+        labels = read_image(folder / "labels.tif")
+        assert labels.spatial_shape == (6, 64, 64)
+        assert np.unique(np.nonzero(labels.array[...])[1]).tolist() == [30]
+
+
+def test_objects_are_carried_along_the_axis_that_is_left(folder, capsys):
+    options = ("--orientation", "yz", "--propagate", "--start", "20", "--stop", "40", "--cache", "cache")
+    assert run(*SEGMENT[:3], "points.csv", *SEGMENT[4:], *options) == 0
+    found = np.unique(np.nonzero(tifffile.imread("labels.tif"))[2])
+    assert (30 in found, found.min() >= 20, found.max() < 40) == (True, True, True)
+    assert run("embed", "image.tif", "--cache", "cache", "--orientation", "yz") == 0
+    assert "64 planes are in cache" in capsys.readouterr().out
+    assert run("cache", "verify", "cache", "--image", "image.tif", "--orientation", "yz") == 0
+    assert run("evaluate", "image.tif", "truth.tif", "--objects", "2", "--volumes", "0", "--orientation", "yz") == 0
+
+
+def test_a_level_is_segmented_with_prompts_and_labels_of_the_full_resolution(folder, monkeypatch):
+    """What is painted at full resolution comes back there, though the model saw half of the rows and columns."""
+    pixels = tifffile.imread("image.tif")
+    ome_zarr("image.zarr", pixels, pixels[:, ::2, ::2], version="0.5", axes="zyx", scale=[1, 0.25, 0.25])
+    mask = np.zeros((64, 64), np.uint8)
+    mask[10:30, 21:40] = 1
+    tifffile.imwrite("painted.tif", mask)
+    (folder / "prompts.json").write_text(json.dumps([{"plane": [3], "mask": "painted.tif", "object_id": 7}]))
+    options = ("--level", "1", "--propagate", "--start", "3", "--stop", "4", "--cache", "cache")
+    assert run("segment", "image.zarr", *SEGMENT[2:], *options) == 0
+    labels = read_image(folder / "labels.tif")
+    assert labels.spacing == pytest.approx({"Z": 1.0, "Y": 0.25, "X": 0.25})
+    expected = np.zeros((6, 64, 64), int)
+    expected[3, 10:30, 20:40] = 7  # in steps of two
+    np.testing.assert_array_equal(labels.array[...], expected)
+
+
 def test_propagate_says_why_each_object_ended(folder, capsys):
     assert run(*SEGMENT, "--propagate", "--start", "1", "--stop", "5") == 0
     assert "ended by" in capsys.readouterr().out
@@ -114,6 +153,9 @@ def test_models_are_listed(capsys):
         ((*SEGMENT[:5], "labels.png"), "must end with .tif"),
         ((*SEGMENT, "--channel", "1"), "no channel axis"),
         ((*SEGMENT, "--tracks", "tracks.csv"), "--tracks needs --propagate"),
+        ((*SEGMENT, "--propagate", "--tracks", "t.csv", "--orientation", "xz"), "--tracks needs --propagate"),
+        ((*SEGMENT, "--level", "1"), "image.tif has no pyramid"),
+        (("segment", "plane.tif", *SEGMENT[2:], "--orientation", "xz"), "need an image (z, y, x)"),
         ((*SEGMENT, "--propagate", "--tracks", "truth.tif"), "must end with .csv"),
         (("evaluate", "image.tif", "float.tif"), "must hold integer labels"),
         (("evaluate", "image.tif", "plane.tif"), "must have the spatial shape"),

@@ -15,6 +15,7 @@ from napari_sam import Segmenter, cli
 from napari_sam.cache import EmbeddingCache
 from napari_sam.cluster import Job, connect, embed
 from napari_sam.contrast import estimate_contrast
+from napari_sam.selection import Selection
 
 PLANES = [(z,) for z in range(4)]
 
@@ -66,6 +67,11 @@ class TestThreads:
         alone = open_cache(replace(job, cache=None), tiny_sam)
         for plane in PLANES:
             assert torch.equal(cache.get_or_encode(plane).image_embedding, alone.get_or_encode(plane).image_embedding)
+
+    def test_workers_look_from_the_same_side(self, client, job, tiny_sam):
+        side = replace(job, selection=Selection(orientation="xz"))
+        assert len(list(embed(client, side))) == 48
+        assert list(open_cache(side, tiny_sam).embed()) == []
 
     def test_what_is_there_is_not_encoded_again(self, client, job):
         assert [done.plane for done in embed(client, job, [(2,)])] == [(2,)]

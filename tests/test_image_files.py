@@ -12,15 +12,17 @@ STACK = np.random.default_rng(0).integers(0, 4000, (5, 20, 30), np.uint16)
 CHANNELS = np.stack([STACK, STACK + 1], axis=1)  # ZCYX
 
 
-def ome_zarr(path, array, *, version, axes, scale):
-    """Write an OME-Zarr image with one level, of NGFF 0.4 (zarr v2) or 0.5 (zarr v3)."""
+def ome_zarr(path, *levels, version, axes, scale):
+    """Write an OME-Zarr image of NGFF 0.4 (zarr v2) or 0.5 (zarr v3); each level has half the rows and columns."""
     group = zarr.open_group(path, mode="w", zarr_format=2 if version == "0.4" else 3)
-    group.create_array("0", data=array, chunks=(1,) * (array.ndim - 2) + array.shape[-2:])
+    datasets = []
+    for number, array in enumerate(levels):
+        group.create_array(str(number), data=array, chunks=(1,) * (array.ndim - 2) + array.shape[-2:])
+        steps = [*scale[:-2], *(step * 2**number for step in scale[-2:])]
+        datasets.append({"path": str(number), "coordinateTransformations": [{"type": "scale", "scale": steps}]})
     units = {"z": "micrometer", "y": "micrometer", "x": "micrometer"}
-    multiscale = {
-        "axes": [{"name": a} | ({"unit": units[a]} if a in units else {}) for a in axes],
-        "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}],
-    }
+    axes = [{"name": a} | ({"unit": units[a]} if a in units else {}) for a in axes]
+    multiscale = {"axes": axes, "datasets": datasets}
     metadata = {"version": version, "multiscales": [multiscale]}
     group.attrs.update(metadata if version == "0.4" else {"ome": metadata})
 
@@ -81,6 +83,34 @@ def test_an_ome_zarr_is_read_at_full_resolution(tmp_path, version):
     image = read_image(tmp_path / "a.zarr")
     assert (image.axes, image.channel_axis, image.spatial_shape) == ("TZCYX", 2, (1, 5, 20, 30))
     assert (image.spacing, image.unit) == ({"Z": 1.2, "Y": 0.35, "X": 0.35}, "µm")
+
+
+def test_a_level_of_an_ome_zarr_has_larger_pixels(tmp_path):
+    ome_zarr(tmp_path / "a.zarr", STACK, STACK[:, ::2, ::2], version="0.5", axes="zyx", scale=[1.2, 0.35, 0.35])
+    image = read_image(tmp_path / "a.zarr", level=1)
+    assert (image.spatial_shape, image.spacing) == ((5, 10, 15), {"Z": 1.2, "Y": 0.7, "X": 0.7})
+    np.testing.assert_array_equal(image.array[3], STACK[3, ::2, ::2])
+
+
+def test_a_level_of_a_tiff_has_larger_pixels(tmp_path):
+    options = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(STACK[0], subifds=1, **options)
+        tiff.write(STACK[0, ::2, ::2], subfiletype=1)
+    assert read_image(tmp_path / "a.tif").spacing == {"Y": 0.5, "X": 0.5}
+    image = read_image(tmp_path / "a.tif", level=1)
+    assert (image.spatial_shape, image.spacing) == ((10, 15), {"Y": 1.0, "X": 1.0})
+    np.testing.assert_array_equal(image.array[...], STACK[0, ::2, ::2])
+
+
+def test_a_level_that_there_is_not_is_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", STACK)
+    zarr.create_array(tmp_path / "a.zarr", data=STACK)
+    ome_zarr(tmp_path / "b.zarr", STACK, STACK[:, ::2, ::2], version="0.5", axes="zyx", scale=[1, 1, 1])
+    imsave(tmp_path / "a.png", np.zeros((20, 30), np.uint8), check_contrast=False)
+    for name, has in (("a.tif", "no pyramid"), ("a.zarr", "no pyramid"), ("b.zarr", "0 to 1"), ("a.png", "no pyramid")):
+        with pytest.raises(ValueError, match=f"{name} has .*{has}.*, got level 2"):
+            read_image(tmp_path / name, level=2)
 
 
 def test_a_lone_channel_is_dropped_without_reading(tmp_path):

@@ -3,12 +3,12 @@
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from cyclopts import App, Parameter
@@ -17,17 +17,14 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import napari_sam
 from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_models import fetch_weights, models
+from napari_sam.cli_options import DEFAULTS, WHOLE, ImageOptions, ModelOptions, open_segmenter
 from napari_sam.cli_train import pretrain, train
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
-    from napari_sam.image_files import ImageFile
-    from napari_sam.model.sam import Sam
     from napari_sam.propagation import PlaneMask
-    from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
 
 T = TypeVar("T")
@@ -53,33 +50,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Which model looks, and where it runs.
-
-    Parameters
-    ----------
-    model
-        A name that `sam-stacks models` lists, or a .safetensors or .pth file.
-    device
-        Such as cpu or cuda; by default a GPU if there is one.
-    precision
-        In which planes are encoded; a cache keeps what was encoded in each apart.
-    tile
-        Longest side in pixels of the tiles in which large planes are encoded; none: every plane is encoded whole.
-    overlap
-        Pixels that neighbouring tiles share at least; by default what suits the model.
-    """
-
-    model: str = "nano"
-    device: str | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    tile: int | Literal["auto", "none"] = "auto"
-    overlap: int | None = None
-
-
-DEFAULTS = Options()
 _STDERR = Console(stderr=True)
 
 
@@ -89,7 +59,7 @@ def demo(
     output: Path = Path("sam-stacks-demo"),
     objects: int = 12,
     napari: bool = False,
-    options: Options = DEFAULTS,
+    options: ModelOptions = DEFAULTS,
 ) -> None:
     """Segment nuclei in a stack made on the spot, and compare with the truth.
 
@@ -116,7 +86,7 @@ def demo(
     sample = make_nuclei_stack()
     image = ImageFile(sample.image, "ZYX", dict(zip("ZYX", sample.spacing, strict=True)), "µm")
     prompts = [first_prompt(sample.labels, target) for target in volume_targets(sample.labels, count=objects)]
-    seg = _open(image, options)
+    seg = open_segmenter(image, options)
 
     started = perf_counter()
     _collect(seg.embed(), "encoding", total=len(sample.image))
@@ -139,10 +109,10 @@ def embed(
     image: str,
     *,
     cache: str,
-    channel: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
-    options: Options = DEFAULTS,
+    selection: ImageOptions = WHOLE,
+    options: ModelOptions = DEFAULTS,
 ) -> None:
     """Encode every plane of an image into a cache, going on where an earlier run was stopped.
 
@@ -152,22 +122,20 @@ def embed(
         TIFF, zarr, OME-Zarr, PNG or JPEG; or the URL of a zarr.
     cache
         A folder, or a URL such as s3://bucket/cache; one serves any number of images and models.
-    channel
-        Look only at this channel, counted from 0.
     workers
         Encode in so many processes on this machine.
     scheduler
         Encode on the dask cluster with this address, such as tcp://login-node:8786.
     """
-    file = _read(image, channel)
-    planes = prod(file.spatial_shape[:-2])
+    planes = prod(selection.open_stack(image).stack_shape)
     if workers is None and scheduler is None:
-        new = len(_collect(_open(file, options, cache=cache).embed(), "encoding", total=planes))
+        seg = open_segmenter(selection.read(image), options, selection=selection, cache=cache)
+        new = len(_collect(seg.embed(), "encoding", total=planes))
     else:
         from napari_sam.cli_cluster import make_job, run_job
 
         fetch_weights(options.model)
-        job = make_job(image, cache, channel=channel, **asdict(options))  # options have the fields of `Encoding`
+        job = make_job(image, cache, selection=selection, **asdict(options))  # options have the fields of `Encoding`
         new = sum(_collect(run_job(job, workers=workers, scheduler=scheduler), "encoding", total=planes))
     print(f"{planes} planes are in {cache}; {new} of them are new")
 
@@ -184,8 +152,8 @@ def segment(
     tracks: Path | None = None,
     overwrite: bool = False,
     cache: str | None = None,
-    channel: int | None = None,
-    options: Options = DEFAULTS,
+    selection: ImageOptions = WHOLE,
+    options: ModelOptions = DEFAULTS,
 ) -> None:
     """Segment the objects that prompts show, on their planes or through the stack.
 
@@ -194,11 +162,11 @@ def segment(
     image
         TIFF, zarr, OME-Zarr, PNG or JPEG.
     prompts
-        A .json list of prompts, or the .csv of a napari Points or Shapes layer.
+        A .json list of prompts, or the .csv of a napari Points or Shapes layer; of the full resolution.
     output
-        Where the labels go; ends with .tif or .zarr.
+        Where the labels go, in full resolution; ends with .tif or .zarr.
     propagate
-        Carry the objects from plane to plane along the first axis.
+        Carry the objects from plane to plane along the first axis, or the one that orientation leaves.
     start
         First plane to carry them to; by default that of the stack.
     stop
@@ -209,35 +177,35 @@ def segment(
         Replace existing outputs.
     cache
         Folder in which encoded planes are kept for the next time.
-    channel
-        Look only at this channel, counted from 0.
     """
-    from napari_sam.label_files import check_output, write_labels
-    from napari_sam.lineage import check_tracks, trace, write_tracks
+    from napari_sam.label_files import write_labels
+    from napari_sam.lineage import trace, write_tracks
     from napari_sam.prompt_files import read_prompts
+    from napari_sam.selection import resample, to_level
 
-    check_output(output, overwrite=overwrite)
-    if output.resolve() == image.resolve():
-        msg = f"the labels would replace the image {image}; choose another output"
+    _check_outputs(image, output, tracks, overwrite=overwrite)
+    if tracks is not None and (not propagate or selection.orientation != "xy"):
+        msg = "--tracks needs --propagate through time: objects on single planes have no tracks"
         raise ValueError(msg)
-    if tracks is not None and not propagate:
-        msg = "--tracks needs --propagate: objects on single planes have no tracks"
-        raise ValueError(msg)
-    if tracks is not None:
-        check_tracks(tracks, overwrite=overwrite)
-    file = _read(image, channel)
-    chosen = read_prompts(prompts, plane_shape=file.plane_shape)
-    seg = _open(file, options, cache=cache)
+    full = replace(selection, level=0)  # prompts and labels are of the full resolution
+    like, shape = full.read(image), full.open_stack(image).spatial_shape
+    given = read_prompts(prompts, plane_shape=(shape[-2], shape[-1]), orientation=selection.orientation)
+    seg = open_segmenter(selection.read(image), options, selection=selection, cache=cache)
+    at_level = seg.cache.stack.spatial_shape
+    chosen = [to_level(prompt, shape, at_level) for prompt in given]
     if propagate:
-        walk = seg.propagate(chosen, start=start, stop=stop)
+        first = None if start is None else start * at_level[0] // shape[0]
+        last = None if stop is None else -(-stop * at_level[0] // shape[0])
+        walk = seg.propagate(chosen, start=first, stop=last)
         objects = len({prompt.object_id for prompt in chosen})
-        _print_objects(_collect(walk, "segmenting", total=objects * file.spatial_shape[0]))
+        _print_objects(_collect(walk, "segmenting", total=objects * at_level[0]))
     else:
         seg.segment(chosen)
-    write_labels(output, seg.labels, like=file, overwrite=overwrite)
+    labels = resample(seg.labels, like.spatial_shape) if selection.level else seg.labels
+    write_labels(output, labels, like=like, overwrite=overwrite)
     print(f"Wrote {output}")
     if tracks is not None:
-        write_tracks(tracks, trace(seg.labels), overwrite=overwrite)
+        write_tracks(tracks, trace(labels), overwrite=overwrite)
         print(f"Wrote {tracks}")
 
 
@@ -252,8 +220,8 @@ def evaluate(
     output: Path | None = None,
     overwrite: bool = False,
     cache: str | None = None,
-    channel: int | None = None,
-    options: Options = DEFAULTS,
+    selection: ImageOptions = WHOLE,
+    options: ModelOptions = DEFAULTS,
 ) -> None:
     """Score a model on an image with ground truth: clicks, boxes and propagation, beside simple baselines.
 
@@ -275,16 +243,14 @@ def evaluate(
         Replace an existing output.
     cache
         Folder in which encoded planes are kept for the next time.
-    channel
-        Look only at this channel, counted from 0.
     """
     from napari_sam.evaluation.report import check_report, write_report
     from napari_sam.evaluation.scores import score_stack
 
     if output is not None:
         check_report(output, overwrite=overwrite)
-    file, truth = _read(image, channel), _read_truth(labels)
-    seg = _open(file, options, cache=cache)
+    file, truth = selection.read(image), _read_truth(labels)
+    seg = open_segmenter(file, options, selection=selection, cache=cache)
     scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
     _print_scores(scores)
     if output is not None:
@@ -302,11 +268,16 @@ def _open_viewer() -> None:
         raise ValueError(msg) from None
 
 
-def _read(path: Path | str, channel: int | None) -> "ImageFile":
-    from napari_sam.image_files import read_image
+def _check_outputs(image: Path, output: Path, tracks: Path | None, *, overwrite: bool) -> None:
+    from napari_sam.label_files import check_output
+    from napari_sam.lineage import check_tracks
 
-    file = read_image(path)
-    return file if channel is None else file.channel(channel)
+    check_output(output, overwrite=overwrite)
+    if output.resolve() == image.resolve():
+        msg = f"the labels would replace the image {image}; choose another output"
+        raise ValueError(msg)
+    if tracks is not None:
+        check_tracks(tracks, overwrite=overwrite)
 
 
 def _read_truth(path: Path) -> NDArray[np.integer[Any]]:
@@ -317,31 +288,6 @@ def _read_truth(path: Path) -> NDArray[np.integer[Any]]:
         msg = f"{path} must hold integer labels, got {truth.dtype}"
         raise ValueError(msg)
     return truth
-
-
-def _open(file: "ImageFile", options: Options, *, cache: str | None = None) -> "Segmenter":
-    fetch_weights(options.model)
-    return napari_sam.Segmenter(
-        file.array,
-        _model(options),
-        cache=cache,
-        channel_axis=file.channel_axis,
-        rgb=file.rgb,
-        tile=None if options.tile == "none" else options.tile,
-        overlap=options.overlap,
-        device=options.device,
-    )
-
-
-def _model(options: Options) -> "str | Sam":
-    """Name the model, or load it where its encoder has to be cast."""
-    if options.precision == "float32":
-        return options.model
-    import torch
-
-    sam = napari_sam.load_sam(options.model, device=options.device)
-    sam.image_encoder.to(getattr(torch, options.precision))
-    return sam
 
 
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:

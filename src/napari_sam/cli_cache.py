@@ -13,6 +13,8 @@ from rich.filesize import decimal
 from rich.progress import track
 from rich.table import Table
 
+from napari_sam.cli_options import WHOLE, ImageOptions
+
 if TYPE_CHECKING:
     from napari_sam.cache_folder import CachedImage
     from napari_sam.stack import Stack
@@ -41,7 +43,7 @@ def info(folder: str) -> None:
 
 
 @cache.command
-def verify(folder: str, *, image: Path | None = None, channel: int | None = None) -> None:
+def verify(folder: str, *, image: Path | None = None, selection: ImageOptions = WHOLE) -> None:
     """Read every embedding and check that it is whole; exit with code 1 if one is not.
 
     Parameters
@@ -50,14 +52,12 @@ def verify(folder: str, *, image: Path | None = None, channel: int | None = None
         A cache, or a folder of caches.
     image
         Check only what was encoded from this image, and that its pixels are still the same.
-    channel
-        Of the image look only at this channel, counted from 0.
     """
     from napari_sam import cache_folder
 
     images, stack = _images(folder), None
     if image is not None:
-        stack = _read_stack(image, channel)
+        stack = selection.open_stack(image)
         images = [cached for cached in images if cache_folder.is_of(cached, stack)]
         if not images:
             msg = f"{folder} holds no embeddings of {image}; sam-stacks cache info {folder} tells what it holds"
@@ -122,15 +122,6 @@ def _images(folder: str) -> "list[CachedImage]":
     from napari_sam.cache_store import as_location
 
     return [cached for location in find_caches(as_location(folder)) for cached in cached_images(location)]
-
-
-def _read_stack(path: Path, channel: int | None) -> "Stack":
-    from napari_sam.image_files import read_image
-    from napari_sam.stack import open_stack
-
-    file = read_image(path)
-    file = file if channel is None else file.channel(channel)
-    return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb)
 
 
 def _is_whole(cached: "CachedImage", stack: "Stack | None") -> bool:

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.selection import Selection
+
 if TYPE_CHECKING:
     from napari_sam.cluster import Job
 
 
-def make_job(image: str, cache: str, *, channel: int | None, model: str, tile: Any, **encoding: Any) -> "Job":
+def make_job(image: str, cache: str, *, selection: Selection, model: str, tile: Any, **encoding: Any) -> "Job":
     """Describe what to encode so that workers understand it, who run in other folders."""
     try:
         from napari_sam.cluster import Encoding, Job
@@ -20,7 +22,7 @@ def make_job(image: str, cache: str, *, channel: int | None, model: str, tile: A
 
     model = model if model in REGISTRY else _absolute(model)
     tile = None if tile == "none" else tile
-    return Job(_absolute(image), _absolute(cache), channel, Encoding(model=model, tile=tile, **encoding))
+    return Job(_absolute(image), _absolute(cache), Encoding(model=model, tile=tile, **encoding), selection)
 
 
 def run_job(job: "Job", *, workers: int | None, scheduler: str | None) -> Iterator[bool]:

@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import dask
@@ -17,8 +17,8 @@ from napari_sam.cache_key import describe_image
 from napari_sam.cache_store import as_location
 from napari_sam.checkpoints import load_sam
 from napari_sam.contrast import Contrast, estimate_contrast
-from napari_sam.image_files import read_image
-from napari_sam.stack import Plane, Stack, open_stack
+from napari_sam.selection import Selection
+from napari_sam.stack import Plane, Stack
 from napari_sam.tiles import TileChoice
 
 _RETRIES = 3
@@ -55,16 +55,16 @@ class Job:
     ----------
     image, cache : str
         Paths or URLs that mean the same to every worker.
-    channel : int or None
-        The one channel that is looked at. None: all there are.
     encoding : Encoding
         How.
+    selection : Selection
+        What of the image is looked at.
     """
 
     image: str
     cache: str
-    channel: int | None = None
     encoding: Encoding = Encoding()
+    selection: Selection = field(default_factory=Selection)
 
     def open_stack(self) -> Stack:
         """Open the image, as the command line does.
@@ -74,11 +74,9 @@ class Job:
         OSError
             If there is nothing to read.
         ValueError
-            If it is no image, or has no such channel.
+            If it is no image, or has no such channel, level or planes.
         """
-        file = read_image(self.image)
-        file = file if self.channel is None else file.channel(self.channel)
-        return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb)
+        return self.selection.open_stack(self.image)
 
     def open_cache(self, contrast: Contrast) -> EmbeddingCache:
         """Load the model and open the cache; what a worker does once.

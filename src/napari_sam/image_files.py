@@ -87,39 +87,54 @@ class ImageFile:
         return replace(self, array=_Channel(self.array, axis, index), axes=self.axes.replace("C", ""))
 
 
-def read_image(path: Path | str) -> ImageFile:
+def read_image(path: Path | str, *, level: int = 0) -> ImageFile:
     """Open an image file.
 
-    TIFF (with the axes and spacing of OME, ImageJ or tifffile metadata), zarr arrays and OME-Zarr images (the full
-    resolution of a pyramid) are read lazily; PNG and JPEG at once. A URL, such as ``s3://...``, must lead to zarr.
+    TIFF (with the axes and spacing of OME, ImageJ or tifffile metadata), zarr arrays and OME-Zarr images are read
+    lazily; PNG and JPEG at once. A URL, such as ``s3://...``, must lead to zarr.
+
+    Parameters
+    ----------
+    path : Path or str
+        A file, a zarr folder or a URL.
+    level : int
+        Of a pyramid (TIFF or OME-Zarr); 0 is the full resolution, and all that other images have.
 
     Raises
     ------
     OSError
         If there is nothing to read at `path`.
     ValueError
-        If it is not an image in one of these formats.
+        If it is not an image in one of these formats, or has no such level.
     """
     if "://" in str(path):
-        return _read_zarr(path)
+        return _read_zarr(path, level)
     path = Path(path)
     if not path.exists():
         msg = f"{path} does not exist"
         raise FileNotFoundError(msg)
     if path.is_dir():
-        return _read_zarr(path)
+        return _read_zarr(path, level)
     if path.suffix.lower() in _TIFF:
-        return _read_tiff(path)
+        return _read_tiff(path, level)
     if path.suffix.lower() in _PICTURES:
+        _check_level(path, level, 1)
         return _read_picture(path)
     msg = f"{path} is no image that can be read here; expected .tif, .tiff, .png, .jpg or a .zarr folder"
     raise ValueError(msg)
 
 
+def _check_level(path: Path | str, level: int, count: int) -> None:
+    if not 0 <= level < count:
+        has = f"levels 0 to {count - 1}" if count > 1 else "no pyramid, only level 0"
+        msg = f"{path} has {has}, got level {level}"
+        raise ValueError(msg)
+
+
 # --- TIFF
 
 
-def _read_tiff(path: Path) -> ImageFile:
+def _read_tiff(path: Path, level: int) -> ImageFile:
     import zarr
 
     try:
@@ -128,9 +143,16 @@ def _read_tiff(path: Path) -> ImageFile:
         msg = f"{path} is not a TIFF file that can be read: {error}"
         raise ValueError(msg) from error
     series = tiff.series[0]
-    array = zarr.open_array(series.aszarr(level=0), mode="r")
+    try:
+        _check_level(path, level, len(series.levels))
+    except ValueError:
+        tiff.close()
+        raise
+    array = zarr.open_array(series.aszarr(level=level), mode="r")
     weakref.finalize(array, tiff.close)  # the file stays open as long as its planes can be asked for
     spacing, unit = _tiff_spacing(tiff)
+    wider = {axis: full / n for axis, full, n in zip(_named(series.axes), series.shape, array.shape, strict=True)}
+    spacing = {axis: step * wider.get(axis, 1.0) for axis, step in spacing.items()}
     return _without_lone_channel(ImageFile(array, _named(series.axes), spacing, unit))
 
 
@@ -166,7 +188,7 @@ def _ome_spacing(xml: str) -> tuple[dict[str, float], str]:
 # --- zarr
 
 
-def _read_zarr(path: Path | str) -> ImageFile:
+def _read_zarr(path: Path | str, level: int) -> ImageFile:
     import zarr
 
     try:
@@ -175,7 +197,8 @@ def _read_zarr(path: Path | str) -> ImageFile:
         msg = f"{path} is not a zarr array or group: {error}"
         raise ValueError(msg) from error
     if isinstance(node, zarr.Group):
-        return _read_ome_zarr(path, node)
+        return _read_ome_zarr(path, node, level)
+    _check_level(path, level, 1)
     names = getattr(node.metadata, "dimension_names", None)
     axes = default_axes(node.ndim) if names is None or None in names else _letters(names)
     attributes: Mapping[str, Any] = node.attrs  # spacing and unit are what `write_labels` leaves there
@@ -183,8 +206,8 @@ def _read_zarr(path: Path | str) -> ImageFile:
     return _without_lone_channel(ImageFile(node, axes, spacing, attributes.get("unit", "pixel")))
 
 
-def _read_ome_zarr(path: Path | str, group: zarr.Group) -> ImageFile:
-    """Open the full resolution of an OME-Zarr image (NGFF 0.1 to 0.5)."""
+def _read_ome_zarr(path: Path | str, group: zarr.Group, number: int) -> ImageFile:
+    """Open a level of an OME-Zarr image (NGFF 0.1 to 0.5)."""
     import zarr
 
     metadata: Mapping[str, Any] = group.attrs.get("ome", group.attrs)  # type: ignore[assignment]
@@ -193,7 +216,8 @@ def _read_ome_zarr(path: Path | str, group: zarr.Group) -> ImageFile:
         msg = f"{path} is a zarr group without an OME-Zarr image; it holds {inside}: give the path of an array in it"
         raise ValueError(msg)
     multiscale = metadata["multiscales"][0]
-    level = multiscale["datasets"][0]
+    _check_level(path, number, len(multiscale["datasets"]))
+    level = multiscale["datasets"][number]
     array = group.get(level["path"])
     if not isinstance(array, zarr.Array):
         msg = f"{path} is damaged: its metadata name the array {level['path']!r}, which is not there"

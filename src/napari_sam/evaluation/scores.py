@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_sam.evaluation import baselines
 from napari_sam.evaluation.user import Click, correction_click, interior_point, tight_box
+from napari_sam.orientation import axis_order, turn
 from napari_sam.prompts import Prompt
 from napari_sam.views import predict
 
@@ -97,7 +98,7 @@ def score_stack(
     seg : Segmenter
         Of the stack; its labels are overwritten.
     truth : ndarray of int
-        Labels of the stack's spatial shape; 0 is background.
+        Labels of the image's spatial shape; 0 is background.
     objects, volumes : int or None
         How many objects to draw for `score_planes` and for `score_volume`. None: all.
     seed : int
@@ -115,6 +116,7 @@ def score_stack(
     if truth.shape != seg.labels.shape:
         msg = f"labels must have the spatial shape {seg.labels.shape} of the image, got {truth.shape}"
         raise ValueError(msg)
+    truth = turn(truth, axis_order(seg.orientation, truth.ndim))
     on_planes = plane_targets(truth, count=objects, seed=seed)
     if not on_planes:
         msg = "labels hold no object of at least 20 pixels on a plane; expected instance labels with background 0"

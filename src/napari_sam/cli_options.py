@@ -1,0 +1,76 @@
+"""What several commands are told: what of an image is looked at, and which model looks."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+import napari_sam
+from napari_sam.cli_models import fetch_weights
+from napari_sam.selection import Selection
+
+if TYPE_CHECKING:
+    from napari_sam.image_files import ImageFile
+    from napari_sam.model.sam import Sam
+    from napari_sam.segmenter import Segmenter
+
+ImageOptions = Annotated[Selection, Parameter(name="*")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model looks, and where it runs.
+
+    Parameters
+    ----------
+    model
+        A name that `sam-stacks models` lists, or a .safetensors or .pth file.
+    device
+        Such as cpu or cuda; by default a GPU if there is one.
+    precision
+        In which planes are encoded; a cache keeps what was encoded in each apart.
+    tile
+        Longest side in pixels of the tiles in which large planes are encoded; none: every plane is encoded whole.
+    overlap
+        Pixels that neighbouring tiles share at least; by default what suits the model.
+    """
+
+    model: str = "nano"
+    device: str | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    tile: int | Literal["auto", "none"] = "auto"
+    overlap: int | None = None
+
+
+WHOLE = Selection()
+DEFAULTS = ModelOptions()
+
+
+def open_segmenter(
+    file: "ImageFile", options: ModelOptions, *, selection: Selection = WHOLE, cache: str | None = None
+) -> "Segmenter":
+    """Open an image that was read with a selection, and the model, which is downloaded if it must be."""
+    fetch_weights(options.model)
+    return napari_sam.Segmenter(
+        file.array,
+        _model(options),
+        cache=cache,
+        channel_axis=file.channel_axis,
+        rgb=file.rgb,
+        orientation=selection.orientation,
+        tile=None if options.tile == "none" else options.tile,
+        overlap=options.overlap,
+        device=options.device,
+    )
+
+
+def _model(options: ModelOptions) -> "str | Sam":
+    """Name the model, or load it where its encoder has to be cast."""
+    if options.precision == "float32":
+        return options.model
+    import torch
+
+    sam = napari_sam.load_sam(options.model, device=options.device)
+    sam.image_encoder.to(getattr(torch, options.precision))
+    return sam

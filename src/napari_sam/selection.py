@@ -1,0 +1,104 @@
+"""What of an image file is looked at, and the way between a level of a pyramid and its full resolution."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_sam.image_files import ImageFile, read_image
+from napari_sam.orientation import Orientation
+from napari_sam.prompts import Prompt
+from napari_sam.stack import Stack, open_stack
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of an image is looked at, and from which side.
+
+    Parameters
+    ----------
+    channel
+        Look only at this channel, counted from 0.
+    orientation
+        Which planes of a volume (z, y, x): rows of xz and yz planes are z.
+    level
+        Of a pyramid; 0 is the full resolution.
+    """
+
+    channel: int | None = None
+    orientation: Orientation = "xy"
+    level: int = 0
+
+    def read(self, path: Path | str) -> ImageFile:
+        """Open an image file, see `read_image`.
+
+        Raises
+        ------
+        OSError, ValueError
+            As `read_image`; ValueError also if it has no such level or channel.
+        """
+        file = read_image(path, level=self.level)
+        return file if self.channel is None else file.channel(self.channel)
+
+    def open_stack(self, path: Path | str) -> Stack:
+        """Open an image file as planes.
+
+        Raises
+        ------
+        OSError, ValueError
+            As `read`; ValueError also if the image has no such planes.
+        """
+        file = self.read(path)
+        return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb, orientation=self.orientation)
+
+
+def to_level(prompt: Prompt, shape: Sequence[int], level_shape: Sequence[int]) -> Prompt:
+    """Take a prompt from the full resolution to a level.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        On a plane of the full resolution.
+    shape, level_shape : sequence of int
+        Spatial shapes ``(*stack, y, x)``; their outer edges coincide.
+    """
+    if tuple(shape) == tuple(level_shape):
+        return prompt
+    zoom = np.divide(level_shape, shape)
+
+    def shrink(points: Any) -> NDArray[np.float64]:
+        return np.asarray((np.reshape(points, (-1, 2)) + 0.5) * zoom[-2:] - 0.5)
+
+    box = None
+    if prompt.box is not None:
+        corner = np.array([[0.5], [0.5]]) * [[-1], [1]]  # from the centres of its first and last pixels to its edges
+        box = np.sort(shrink(np.add(prompt.box, corner)) - corner, axis=0).tolist()
+    return replace(
+        prompt,
+        plane=tuple(int((index + 0.5) * factor) for index, factor in zip(prompt.plane, zoom, strict=False)),
+        points=shrink(prompt.points).tolist(),
+        box=box,
+        mask=None if prompt.mask is None else _shrink_mask(prompt.mask, (level_shape[-2], level_shape[-1])),
+    )
+
+
+def resample(values: ArrayLike, shape: Sequence[int]) -> NDArray[Any]:
+    """Resize an array to another shape by the nearest element, outer edges in place."""
+    values = np.asarray(values)
+    nearest = (
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
+        for old, new in zip(values.shape, shape, strict=True)
+    )
+    return values[np.ix_(*nearest)]
+
+
+def _shrink_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Resize a mask to a smaller size; an object that falls between the pixels keeps one of them."""
+    small = resample(mask, size)
+    if mask.any() and not small.any():
+        middle = np.argwhere(mask).mean(axis=0) * size / mask.shape
+        small[tuple(np.minimum(middle.astype(int), np.subtract(size, 1)))] = True
+    return small

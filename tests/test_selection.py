@@ -1,0 +1,45 @@
+"""Between the full resolution and a level of a pyramid: every prompt means the same object."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_sam.prompts import Prompt
+from napari_sam.selection import resample, to_level
+
+FULL, LEVEL = (12, 40, 60), (6, 20, 15)
+
+
+def test_the_full_resolution_changes_nothing():
+    prompt = Prompt((1,), [[3, 4]])
+    assert to_level(prompt, FULL, FULL) is prompt
+
+
+@given(st.integers(0, 11), st.integers(0, 39), st.integers(0, 59))
+def test_a_click_falls_into_the_pixel_that_shows_what_was_clicked(z, row, column):
+    there = to_level(Prompt((z,), [[row, column]]), FULL, LEVEL)
+    [point] = there.points
+    assert (there.plane, *np.round(point)) == ((z // 2,), row // 2, column // 4)
+
+
+@given(st.integers(0, 19), st.integers(0, 14), st.integers(1, 20), st.integers(1, 15))
+def test_a_box_around_whole_pixels_of_the_level_holds_just_those(top, left, height, width):
+    bottom, right = min(19, top + height - 1), min(14, left + width - 1)
+    box = [[2 * top, 4 * left], [2 * bottom + 1, 4 * right + 3]]
+    assert np.allclose(to_level(Prompt((0,), box=box), FULL, LEVEL).box, [[top, left], [bottom, right]])
+
+
+def test_a_mask_comes_back_where_it_was():
+    mask = np.zeros(FULL[1:], bool)
+    mask[8:20, 12:36] = True
+    small = to_level(Prompt((0,), mask=mask), FULL, LEVEL).mask
+    assert small.shape == LEVEL[1:]
+    np.testing.assert_array_equal(resample(small, FULL[1:]), mask)
+
+
+@pytest.mark.parametrize(("size", "left"), [(1, 1), (0, 0)], ids=["a speck", "nothing"])
+def test_what_is_painted_never_vanishes_and_nothing_stays_nothing(size, left):
+    mask = np.zeros(FULL[1:], bool)
+    mask[20 : 20 + size, 33 : 33 + size] = True
+    assert np.count_nonzero(to_level(Prompt((0,), mask=mask), FULL, LEVEL).mask) == left

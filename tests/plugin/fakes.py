@@ -93,20 +93,21 @@ class Studio:
     def __init__(self, data, *, open_segmenter=FakeSegmenter, **image):
         self.viewer = ViewerModel()
         self.image = self.viewer.add_image(data, **image)
-        self.clicks, self.encoding, self.errors = Desk(), Desk(), []
+        self.clicks, self.encoding, self.writing, self.errors = Desk(), Desk(), Desk(), []
         self.annotation = Annotation(
             self.viewer,
             self.image,
             open_segmenter=open_segmenter,
             clicks=self.clicks,
             encoding=self.encoding,
+            writing=self.writing,
             on_error=self.errors.append,
         )
         self.work()
 
     def work(self, steps=None):
         """Let the threads come to an end, or take so many steps."""
-        for desk in (self.clicks, self.encoding):
+        for desk in (self.writing, self.clicks, self.encoding):
             for number, step in enumerate(desk.work(), start=1):
                 desk.deliver(step)
                 if number == steps:
@@ -114,6 +115,23 @@ class Studio:
 
     def click(self, *coordinates):
         self.annotation.stage.points.add(coordinates)
+        self.work()
+
+    def commit(self):
+        self.annotation.commit()
+        self.work()
+
+    def undo(self):
+        self.annotation.undo()
+        self.work()
+
+    def redo(self):
+        self.annotation.redo()
+        self.work()
+
+    def press(self, key, layer):
+        """Press a key of ours while a layer is active."""
+        next(act for one, act in layer.keymap.items() if str(one) == key)(layer)
         self.work()
 
     @property

@@ -74,7 +74,7 @@ def test_propagation_fills_the_stack_and_commits_as_one_undo_step(studio):
     studio.annotation.propagate()
     studio.work()
     np.testing.assert_array_equal(studio.preview, _object(*range(6)))
-    studio.annotation.commit()
+    studio.commit()
     np.testing.assert_array_equal(studio.labels.data, _object(*range(6)))
     assert not studio.preview.any()
     assert len(studio.points.data) == 0
@@ -84,7 +84,7 @@ def test_propagation_fills_the_stack_and_commits_as_one_undo_step(studio):
 def test_the_next_click_after_the_first_commit_is_a_prompt_again(studio):
     """The new Labels layer became the active one, and the next click on the image went to it."""
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     assert studio.viewer.layers.selection.active is studio.points
     assert studio.points.mode == "add"
     assert [layer.name for layer in studio.viewer.layers][1:3] == ["SAM labels", "SAM preview"]
@@ -95,9 +95,8 @@ def test_undo_in_the_labels_layer_brings_voxels_and_prompts_back_byte_for_byte(s
     studio.annotation.propagate()
     studio.work()
     before, clicks = studio.preview.copy(), studio.points.data.copy()
-    studio.annotation.commit()
-    studio.labels.undo()
-    studio.work()
+    studio.commit()
+    studio.press("Ctrl+Z", studio.labels)
     assert not studio.labels.data.any()
     np.testing.assert_array_equal(studio.preview, before)
     np.testing.assert_array_equal(studio.points.data, clicks)
@@ -106,9 +105,9 @@ def test_undo_in_the_labels_layer_brings_voxels_and_prompts_back_byte_for_byte(s
 
 def test_painting_in_the_labels_layer_is_undone_without_touching_commits(studio):
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     studio.labels.paint((0, 3, 3), 7)
-    studio.labels.undo()
+    studio.press("Ctrl+Z", studio.labels)
     np.testing.assert_array_equal(studio.labels.data, _object(2))
     assert len(studio.points.data) == 0
 
@@ -120,7 +119,7 @@ def test_a_commit_never_takes_voxels_of_others(studio):
     studio.work()
     assert studio.annotation.object_id == 10
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     np.testing.assert_array_equal(studio.labels.data == 9, mine == 9)
     assert (studio.labels.data == 10).any()
 
@@ -131,11 +130,11 @@ def test_others_are_overwritten_only_if_asked_and_not_preserved(studio):
     studio.annotation.result.overlap = "replace"
     studio.labels.preserve_labels = True
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     assert (studio.labels.data == 9).all()
     studio.labels.preserve_labels = False
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     assert (studio.labels.data[2] == 11).sum() == disc(CLICK[1:], SHAPE[1:]).sum()
 
 
@@ -144,7 +143,7 @@ def test_an_id_that_the_labels_cannot_hold_writes_nothing_and_says_so(studio):
     studio.annotation.aim(object_id=300)
     studio.click(*CLICK)
     with pytest.raises(ValueError, match="300 does not fit"):
-        studio.annotation.commit()
+        studio.commit()
     assert not studio.labels.data.any()
     assert studio.preview.any()
 
@@ -196,7 +195,7 @@ def test_an_object_that_ends_on_a_plane_is_not_behind_it_either(studio):
     prompts, _, start, stop = studio.segmenter.walks[-1]
     assert [prompt.plane for prompt in prompts if prompt.mask is not None and not prompt.mask.any()] == [(4,)]
     assert (start, stop) == (2, 6)
-    studio.annotation.commit()
+    studio.commit()
     np.testing.assert_array_equal(studio.labels.data, _object(0, 1, 2, 3))
 
 
@@ -208,7 +207,7 @@ def test_a_plane_between_two_anchors_is_emptied_alone(studio):
     studio.viewer.dims.set_point(0, 3)
     studio.annotation.end_here()
     np.testing.assert_array_equal(studio.preview, _object(0, 1, 2, 4, 5))
-    studio.annotation.undo()
+    studio.undo()
     np.testing.assert_array_equal(studio.preview, _object(*range(6)))
 
 
@@ -231,7 +230,7 @@ def test_removing_a_correction_gives_back_what_the_walk_found(studio):
 
 def test_nothing_of_one_object_reaches_the_next(studio):
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     studio.click(*CLICK)
     prompt, mask_input = studio.segmenter.asked[-1]
     assert (prompt.object_id, prompt.mask, mask_input) == (2, None, None)
@@ -242,9 +241,9 @@ def test_one_object_for_each_click(studio):
     studio.click(2, 8, 8)
     studio.click(2, 30, 30)
     assert set(np.unique(studio.preview)) == {0, 1, 2}
-    studio.annotation.commit()
+    studio.commit()
     assert set(np.unique(studio.labels.data)) == {0, 1, 2}
-    studio.labels.undo()
+    studio.undo()
     assert not studio.labels.data.any()
 
 
@@ -259,7 +258,7 @@ def test_many_prompts_become_as_many_objects_in_one_batch(studio):
     assert studio.segmenter.batches == [3]
     assert [studio.preview[2, 8, 8], studio.preview[2, 30, 30], studio.preview[2, 8, 40]] == [1, 2, 3]
     assert studio.points.features["object"].tolist() == [1, 2, 3, 1]
-    studio.annotation.undo()
+    studio.undo()
     studio.work()
     assert set(np.unique(studio.preview)) == {0, 1}
 
@@ -296,13 +295,13 @@ def test_a_reopened_object_loses_the_voxels_that_it_lost(studio):
     studio.click(*CLICK)
     studio.annotation.propagate()
     studio.work()
-    studio.annotation.commit()
+    studio.commit()
     studio.annotation.reopen(1)
     studio.points.data = np.array([[2, 8, 8]])
     studio.work()
     studio.annotation.propagate(limits=(2, 4))
     studio.work()
-    studio.annotation.commit()
+    studio.commit()
     assert studio.labels.data[2, 8, 8] == 1
     assert studio.labels.data[2, 20, 25] == 0
 
@@ -423,7 +422,7 @@ def test_a_2d_image_is_segmented_and_has_nowhere_to_propagate_to():
     studio.click(20, 25)
     with pytest.raises(ValueError, match="single plane"):
         studio.annotation.propagate()
-    studio.annotation.commit()
+    studio.commit()
     np.testing.assert_array_equal(studio.labels.data == 1, disc((20, 25), (40, 50)))
 
 
@@ -449,7 +448,7 @@ def test_a_pyramid_is_labelled_at_full_resolution():
 
 def test_saved_prompts_hold_commits_too(studio):
     studio.click(*CLICK)
-    studio.annotation.commit()
+    studio.commit()
     studio.click(3, 8, 8)
     assert [(prompt.object_id, prompt.plane) for prompt in studio.annotation.prompts()] == [(1, (2,)), (2, (3,))]
 
@@ -481,10 +480,10 @@ def test_prompts_of_an_adopted_layer_are_committed_once_and_come_back_with_an_un
     studio.annotation.stage.adopt([mine])
     studio.work()
     before = studio.preview.copy()
-    studio.annotation.commit()
+    studio.commit()
     studio.click(4, 20, 20)
     assert set(np.unique(studio.preview)) == {0, 3}
-    studio.labels.undo()
-    studio.work()
+    studio.undo()
+    studio.undo()
     np.testing.assert_array_equal(studio.preview[2], before[2])
     assert len(mine.data) == 2

@@ -59,7 +59,7 @@ def test_labels_have_one_position_that_spans_all_channels(studio):
     studio.click(*studio.points.world_to_data(studio.image.data_to_world((2, 1, 20, 25))))
     studio.annotation.propagate()
     studio.work()
-    studio.annotation.commit()
+    studio.commit()
     labels = studio.labels
     assert labels.data.shape == (5, 1, 40, 50)
     np.testing.assert_array_equal(labels.data[3, 0], disc((20, 25), SHAPE[2:]))

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from napari_sam.cleanup import Cleanup
 from napari_sam.crops import Crop
-from napari_sam.plugin.drafts import DraftLabels, cleaned, edits, render
+from napari_sam.plugin.drafts import DraftLabels, cleaned
 from napari_sam.plugin.view import ImageView
 
 SHAPE = (3, 4, 6, 7)
@@ -85,40 +85,6 @@ def test_painting_a_window_tells_every_plane_of_it():
     array[1, 1:3, 2:4, 2:4] = np.ones((2, 2, 2), int)
     assert set(told) == {(1, 1), (1, 2)}
     assert (told[1, 1][0].tolist(), told[1, 1][1]) == ([[1, 1], [1, 1]], (2, 2))
-
-
-@settings(max_examples=40)
-@given(labels_of_objects, labels_of_objects, orders)
-def test_a_commit_keeps_the_voxels_of_others(drafted, committed, order):
-    view = _view(order)
-    indices, values = edits(committed, _drafts(drafted, view), view)
-    after = committed.copy()
-    after[indices] = values
-    for plane in np.ndindex(*view.stack_shape):
-        here = view.index(plane)
-        free = np.isin(committed[here], [0, *np.unique(drafted[here])])
-        np.testing.assert_array_equal(after[here], np.where(free, drafted[here], committed[here]))
-
-
-@settings(max_examples=40)
-@given(labels_of_objects, labels_of_objects, orders)
-def test_fresh_objects_are_committed_the_same_without_a_search(drafted, committed, order):
-    view, committed = _view(order), np.where(committed == 9, 7, 0).astype(np.uint8)
-    drafts = _drafts(drafted, view)
-    (searched, values), (direct, same) = edits(committed, drafts, view), edits(committed, drafts, view, fresh={1, 2, 9})
-    np.testing.assert_array_equal(searched, direct)
-    np.testing.assert_array_equal(values, same)
-
-
-def test_an_overlap_of_drafts_is_committed_as_it_is_seen():
-    view = ImageView(np.zeros((6, 7)), (6, 7), (0, 1))
-    one, two = np.zeros((6, 7), bool), np.zeros((6, 7), bool)
-    one[:, :4], two[:, 2:] = True, True
-    drafts = {(2, ()): Crop.of(two), (1, ()): Crop.of(one)}
-    labels = np.zeros((6, 7), np.uint8)
-    indices, values = edits(labels, drafts, view)
-    labels[indices] = values
-    np.testing.assert_array_equal(labels, render(drafts, (), (6, 7)))
 
 
 def test_cleaning_sees_an_object_through_all_its_planes():

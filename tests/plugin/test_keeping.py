@@ -67,7 +67,7 @@ def test_committed_objects_come_back_as_drafts_with_their_prompts(studio, path):
     studio.annotation.propagate()
     studio.work()
     committed = studio.preview.copy()
-    studio.annotation.commit()
+    studio.commit()
     studio.click(3, 8, 8)
     _write(path, studio)
     other = _reopen(path)
@@ -75,7 +75,7 @@ def test_committed_objects_come_back_as_drafts_with_their_prompts(studio, path):
     assert sorted(other.points.features["object"]) == [1, 2]
     assert other.annotation.prompts() == studio.annotation.prompts()
     assert other.annotation.object_id == 2
-    other.annotation.commit()
+    other.commit()
     assert set(np.unique(other.labels.data)) == {0, 1, 2}
 
 

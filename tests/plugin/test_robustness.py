@@ -119,6 +119,32 @@ def test_a_failure_in_the_middle_of_a_walk_keeps_the_planes_before_it(studio):
     assert {plane for _, plane in studio.annotation.session.drafts} == {(0,), (1,), (2,), (3,)}
 
 
+def test_an_object_that_could_not_be_written_is_a_draft_again(studio):
+    mine = studio.viewer.add_labels(np.full(SHAPE, 3, np.uint8), name="mine")
+    studio.annotation.set_result(mine)
+    studio.annotation.result.overlap = "replace"
+    studio.work()
+    mine.data.flags.writeable = False
+    drafts = dict(studio.annotation.session.drafts)
+    studio.commit()
+    assert [type(error) for error in studio.errors] == [ValueError]
+    assert dict(studio.annotation.session.drafts) == drafts
+    np.testing.assert_array_equal(studio.points.data, [CLICK])
+    assert studio.annotation.object_id == 1
+    mine.data.flags.writeable = True
+    studio.commit()
+    assert mine.data[CLICK] == 1
+
+
+@pytest.mark.parametrize("what", ["suspend", "close"])
+def test_what_was_committed_is_written_whatever_comes_next(studio, what):
+    studio.annotation.commit()
+    labels = studio.labels
+    getattr(studio.annotation, what)()
+    studio.work()
+    assert labels.data[CLICK] == 1
+
+
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError(OUT_OF_MEMORY)])
 def test_who_is_out_of_memory_is_told_what_to_do(error):
     said = explain(error)

@@ -31,7 +31,7 @@ def test_a_click_in_the_world_is_committed_to_the_voxel_that_lies_there(placed, 
     studio.work()
     world = studio.image.data_to_world(voxel)
     studio.click(*studio.points.world_to_data(world))
-    studio.annotation.commit()
+    studio.commit()
     assert studio.labels.data[voxel] == 1
     np.testing.assert_allclose(studio.labels.data_to_world(voxel), world, atol=1e-6)
     assert not studio.errors
@@ -60,7 +60,7 @@ def test_a_commit_goes_to_labels_in_memory_and_on_disk(tmp_path, kind):
     studio.annotation.set_result(studio.viewer.add_labels(data))
     studio.work()
     studio.click(2, 10, 15)
-    studio.annotation.commit()
+    studio.commit()
     assert np.asarray(data[2, 10, 15]) == 1
-    studio.labels.undo()
+    studio.undo()
     assert not np.asarray(data[:]).any()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_sam.plugin import layers, walk
 from napari_sam.plugin import session as sessions
 from napari_sam.plugin.drafting import Drafting
 from napari_sam.plugin.drafts import render
+from napari_sam.plugin.results import Stroke
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -114,7 +114,9 @@ class Annotation(Drafting):
         self._on_change()
 
     def commit(self, object_ids: Collection[int] | None = None) -> None:
-        """Write objects (None: all) into the result, as one step of its undo history, and go on with a new one.
+        """Let objects (None: all) be written into the result, as one step, and go on with a new one.
+
+        They are written in a thread; until then they are seen as drafts. If that fails they are drafts again.
 
         Raises
         ------
@@ -125,15 +127,16 @@ class Annotation(Drafting):
         if not ids:
             return
         if self.result.labels is None:
-            self.set_result(result := layers.new_result(self.image, self.view), is_empty=True)
+            self.set_result(result := layers.new_result(self.image, self.view, largest=max(ids)), is_empty=True)
             self.stage.slip_under(result)
         self.result.check_holds(max(ids))
         crops = {key: crop for key, crop in self.session.crops.items() if key[0] in ids}
         before, session = self._now, sessions.committed(self.session, ids)
-        entry = self.result.write(crops, self.view, session.commits[-1], self.stage.take(ids))
-        self.history.remember(replace(before, commit=entry))
+        entry = self.result.add(crops, self.view, session.commits[-1], self.stage.take(ids))
+        self.history.remember(replace(before, wrote=entry))
         self._drawn = self.stage.copy()
-        self._become(session)
+        self._become(session, redraw=False)
+        self._write(entry, entry.writing.write)
         self.new_object()
 
     def reopen(self, object_id: int) -> None:
@@ -167,40 +170,31 @@ class Annotation(Drafting):
         self.paint(self.plane, labels)
 
     def undo(self) -> None:
-        """Take the last step back: a prompt, a stroke, a walk, or a commit with the voxels and the prompts of it.
-
-        Raises
-        ------
-        ValueError
-            If the step is a commit that the Labels layer cannot undo any more.
-        """
-        last = self.history.last
+        """Take the last step back: a prompt, a stroke, a walk, or a commit with the voxels and the prompts of it."""
+        last = self.history.back(self._now)
         if last is None:
             return
-        if last.commit is None:
-            self.history.back(self._now)
-            self._return_to(last)
-        elif not self.result.undo(last.commit):
-            self.history.forget()
-            msg = "the Labels layer no longer knows how to undo this commit; reopen the object and edit it instead"
-            raise ValueError(msg)
+        if isinstance(last.wrote, Stroke):
+            last.wrote.labels.undo()
+            self._on_change()
+            return
+        if last.wrote is not None:
+            self.result.drop(last.wrote)
+            self._write(last.wrote, last.wrote.writing.take_back)
+        self._return_to(last)
 
     def redo(self) -> None:
-        """Take the step again that was undone last.
-
-        Raises
-        ------
-        ValueError
-            If the step is a commit, and the Labels layer was painted on since it was undone.
-        """
-        step = self.history.next
+        """Take the step again that was undone last."""
+        step = self.history.forward(self._now)
         if step is None:
             return
-        if step.commit is not None and not self.result.redo(step.commit):
-            self.history.forget()
-            msg = "the Labels layer was changed since; commit again instead"
-            raise ValueError(msg)
-        self.history.forward(self._now)
+        if isinstance(step.wrote, Stroke):
+            step.wrote.labels.redo()
+            self._on_change()
+            return
+        if step.wrote is not None:
+            self.result.put_back(step.wrote)
+            self._write(step.wrote, step.wrote.writing.write_again)
         self._return_to(step)
 
     def prompts(self) -> tuple[Prompt, ...]:
@@ -210,10 +204,4 @@ class Annotation(Drafting):
 
     @property
     def _keys(self) -> dict[str, Callable[[], None]]:
-        return {"Control-Z": partial(self._try, self.undo), "Control-Shift-Z": partial(self._try, self.redo)}
-
-    def _try(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except ValueError as error:
-            self._on_error(error)
+        return {"Control-Z": self.undo, "Control-Shift-Z": self.redo}

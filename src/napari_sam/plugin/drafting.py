@@ -24,7 +24,7 @@ from napari_sam.plugin.stage import Stage
 from napari_sam.plugin.view import view_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_sam.plugin.channels import Channels
     from napari_sam.plugin.drafts import LabelPlane
     from napari_sam.plugin.drawn import Drawn
-    from napari_sam.plugin.results import Entry
+    from napari_sam.plugin.results import Entry, Stroke
     from napari_sam.plugin.session import Ask, Choice, Draft
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
@@ -55,8 +55,9 @@ class Drafting:
         What is segmented.
     open_segmenter : callable
         Opens the segmenter in a thread.
-    clicks, encoding : Desk
-        For jobs that the user waits for, and for those that run in the background.
+    clicks, encoding, writing : Desk
+        For jobs that the user waits for, for those that run in the background, and for those that are never cancelled
+        because they write.
     on_change, on_open, on_error : callable
         Told after every change of what can be seen here; when the segmenter is open; what went wrong in a thread.
     """
@@ -69,6 +70,7 @@ class Drafting:
         open_segmenter: OpenSegmenter,
         clicks: Desk,
         encoding: Desk,
+        writing: Desk,
         on_change: Callable[[], None] = lambda: None,
         on_open: Callable[[], None] = lambda: None,
         on_error: Callable[[Exception], None] = lambda error: None,
@@ -79,10 +81,10 @@ class Drafting:
         self.walking: tuple[int, int] | None = None  # planes done, planes in all
         self.fetching: tuple[int, int] | None = None  # bytes of the weights that are here, bytes in all
         self.encoded: set[Plane] = set()
-        self._jobs = Jobs(clicks, encoding, self._on_end)
+        self._jobs = Jobs(clicks, encoding, writing, self._on_end)
         self._on_change, self._on_open, self._on_error = on_change, on_open, on_error
         self.open_segmenter = open_segmenter
-        self.result = Result(self._on_undone)
+        self.result = Result(self._on_stroke)
         self.session, self.history = Session(), History()
         self._channels: Channels | None = None
         self._sessions: dict[tuple[tuple[int, ...], Channels | None], tuple[Bench, Session]] = {}
@@ -144,6 +146,7 @@ class Drafting:
         self._jobs.clear()
         self.walking = self.fetching = None
         self._is_resting = True
+        self._share_keys(with_result=False)
 
     def resume(self) -> None:
         """Take the work up again, with the axes that are displayed now."""
@@ -153,6 +156,7 @@ class Drafting:
             self._on_error(error)
             return
         self.encoded, self._is_resting = set(), False
+        self._share_keys(with_result=True)
         self._jobs.open(self.bench, self._on_fetched, self._on_opened)
         self.session, asks = sessions.asking(self.session, tuple(self.session.asked))
         self._submit(asks)
@@ -177,7 +181,9 @@ class Drafting:
         if self.result.labels != labels:
             if self.result.entries:
                 self.history.forget()
+            self._share_keys(with_result=False)
             self.result.choose(labels, is_empty=is_empty)
+            self._share_keys(with_result=True)
             self._jobs.search(self.result.largest_ids, self._on_largest_id)
             self._on_change()
 
@@ -227,9 +233,21 @@ class Drafting:
             self.stage.refresh()
         self._on_change()
 
-    def _remember(self, entry: Entry | None = None) -> None:
-        """Begin a step that can be taken back; entry: what it wrote into the labels."""
-        self.history.remember(replace(self._now, commit=entry))
+    def _share_keys(self, *, with_result: bool) -> None:
+        """Let our keys work in the result, too, as long as this image is at hand."""
+        if self.result.labels is not None and with_result:
+            self.stage.bind(self.result.labels)
+        elif self.result.labels is not None:
+            self.stage.unbind(self.result.labels)
+
+    def _on_stroke(self, stroke: Stroke) -> None:
+        if not self._is_resting:
+            self._remember(stroke)
+            self._on_change()
+
+    def _remember(self, wrote: Entry | Stroke | None = None) -> None:
+        """Begin a step that can be taken back; wrote: into the labels."""
+        self.history.remember(replace(self._now, wrote=wrote))
 
     @property
     def _now(self) -> Moment:
@@ -250,15 +268,28 @@ class Drafting:
         self._become(session)
         self.aim(object_id=moment.object_id)
 
-    def _on_undone(self, entry: Entry) -> None:
-        """Take a commit up again, because its voxels are what they were before."""
+    def _write(self, entry: Entry, run: Callable[[], Iterator[None]]) -> None:
+        """Let a commit go into the labels or out of them, in a thread."""
+
+        def on_end(error: Exception | None) -> None:
+            if error is not None and entry in self.result.entries:
+                self._give_up(entry)
+            self.result.show()
+            self.stage.refresh()
+            self._on_end(error)
+
+        self._jobs.write(run, on_end)
+
+    def _give_up(self, entry: Entry) -> None:
+        """Take a commit up again that could not be written."""
+        self.result.drop(entry)
         last = self.history.last
-        if last is not None and last.commit is entry:
+        if last is not None and last.wrote is entry:
             self.history.back(self._now)
             self._return_to(last)
         else:
-            self.history.forget()
             self._take_up(entry)
+        self.history.forget()
 
     def _on_prompts(self, added: bool) -> None:
         drawn = self.stage.copy()

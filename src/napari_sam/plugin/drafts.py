@@ -1,8 +1,8 @@
-"""Masks that are not committed yet: crops of planes, seen as one labels array, and what a commit would change."""
+"""Masks that are not committed yet: crops of planes, seen as one labels array."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_sam.cleanup import Cleanup, clean
 from napari_sam.crops import Crop, Window, hull
-from napari_sam.labels import LABELS_DTYPE, Overlap, merge_masks
+from napari_sam.labels import LABELS_DTYPE
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -182,56 +182,6 @@ def cleaned(crops: Crops, options: Cleanup) -> dict[tuple[int, Plane], Crop]:
         for plane in own:
             result[object_id, plane] = Crop.of(volume[at[plane]]).placed(_corner(window), shape)
     return result
-
-
-def edits(
-    labels: Any, crops: Crops, view: ImageView, *, overlap: Overlap = "keep", fresh: Collection[int] = ()
-) -> tuple[tuple[NDArray[np.intp], ...], NDArray[Any]]:
-    """List what writing drafts into labels changes, as ``Labels.data_setitem`` wants it.
-
-    Parameters
-    ----------
-    labels : array-like
-        Of the shape of the image's full resolution; only read.
-    crops : mapping
-        (object id, plane) to mask. On these planes the object's old voxels are replaced; an empty mask removes them.
-    view : ImageView
-        The image as planes.
-    overlap : {"keep", "replace"}
-        What happens to voxels of other objects.
-    fresh : collection of int
-        Objects that have no old voxels: no plane is searched for them.
-
-    Returns
-    -------
-    indices : tuple of ndarray
-        One array per axis of the labels.
-    values : ndarray
-        The new label of each voxel.
-    """
-    indices: list[list[NDArray[np.intp]]] = [[np.zeros(0, np.intp)] for _ in view.shape]
-    values: list[NDArray[Any]] = [np.zeros(0, labels.dtype)]
-    for plane in sorted({plane for _, plane in crops}):
-        own = {one: crop for (one, where), crop in sorted(crops.items()) if where == plane}
-        window = _reach(labels, own, view, plane, fresh)
-        current = np.asarray(labels[view.index(plane, window)])
-        merged = merge_masks(current, {one: Crop.of(crop.within(window)) for one, crop in own.items()}, overlap=overlap)
-        found = np.nonzero(merged != current)
-        leading = (np.full(len(found[0]), position, np.intp) for position in plane)
-        on_plane = (inside + side.start for inside, side in zip(found, window, strict=True))
-        for axis, positions in zip(view.order, (*leading, *on_plane), strict=True):
-            indices[axis].append(positions)
-        values.append(merged[found])
-    return tuple(np.concatenate(axis) for axis in indices), np.concatenate(values)
-
-
-def _reach(labels: Any, own: Mapping[int, Crop], view: ImageView, plane: Plane, fresh: Collection[int]) -> Window:
-    """Window of a plane that holds what objects have there, before and after."""
-    windows = [crop.window for crop in own.values() if crop]
-    if searched := [one for one in own if one not in fresh]:
-        current = np.asarray(labels[view.index(plane)])
-        windows += [found.window for one in searched if (found := Crop.of(current == one))]
-    return hull(windows or [(slice(0, 0), slice(0, 0))])
 
 
 def _size(window: Window) -> tuple[int, int]:

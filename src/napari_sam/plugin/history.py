@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari.layers import Points, Shapes
 
     from napari_sam.plugin.drawn import Drawn
-    from napari_sam.plugin.results import Entry
+    from napari_sam.plugin.results import Entry, Stroke
     from napari_sam.plugin.session import Session
 
 _MOST = 100  # steps, as many as napari keeps for a Labels layer
@@ -34,15 +34,15 @@ class Moment:
         The user's layers that are read.
     object_id : int
         The object that is being edited.
-    commit : Entry or None
-        The step from here, or to here, wrote this into the labels.
+    wrote : Entry, Stroke or None
+        What the step from here, or to here, wrote into the labels.
     """
 
     session: Session
     drawn: Mapping[str, Drawn]
     adopted: tuple[Points | Shapes, ...]
     object_id: int
-    commit: Entry | None = None
+    wrote: Entry | Stroke | None = None
 
 
 class History:
@@ -71,7 +71,7 @@ class History:
         if not self._past:
             return None
         *past, moment = self._past
-        self._past, self._future = tuple(past), (*self._future, replace(now, commit=moment.commit))
+        self._past, self._future = tuple(past), (*self._future, replace(now, wrote=moment.wrote))
         return moment
 
     def forward(self, now: Moment) -> Moment | None:
@@ -79,7 +79,7 @@ class History:
         if not self._future:
             return None
         *future, moment = self._future
-        self._future, self._past = tuple(future), (*self._past, replace(now, commit=moment.commit))
+        self._future, self._past = tuple(future), (*self._past, replace(now, wrote=moment.wrote))
         return moment
 
     def forget(self) -> None:

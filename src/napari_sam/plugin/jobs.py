@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     OnEnd = Callable[[Exception | None], None]
 
-OPEN, DECODE, WALK, SEARCH, ENCODE = range(5)  # urgency
+OPEN, DECODE, WALK, SEARCH, ENCODE, WRITE = range(6)  # urgency
 
 
 class Jobs:
@@ -29,15 +29,15 @@ class Jobs:
 
     Parameters
     ----------
-    clicks, encoding : Desk
-        For what the user waits for, and for the background: each has a thread of its own, so that a click does not
-        wait for a plane that takes the encoder seconds.
+    clicks, encoding, writing : Desk
+        For what the user waits for, for the background, and for what goes to the labels: each has a thread of its own,
+        so that neither a click nor a commit waits for a plane that takes the encoder seconds.
     on_end : callable
         Told the end of every job for which nobody else is told: None, or an error.
     """
 
-    def __init__(self, clicks: Desk, encoding: Desk, on_end: OnEnd) -> None:
-        self._clicks, self._encoding, self._on_end = clicks, encoding, on_end
+    def __init__(self, clicks: Desk, encoding: Desk, writing: Desk, on_end: OnEnd) -> None:
+        self._clicks, self._encoding, self._writing, self._on_end = clicks, encoding, writing, on_end
 
     def open(self, bench: Bench, on_fetched: Callable[[tuple[int, int] | None], None], on_end: OnEnd) -> None:
         """Open the segmenter; whatever is submitted later finds it open."""
@@ -79,6 +79,10 @@ class Jobs:
         run = partial(bench.encode, planes, lambda: not self._clicks.is_empty)
         self._encoding.submit(Job(key="encode", urgency=ENCODE, run=run, on_step=on_encoded, on_end=self._on_end))
 
+    def write(self, run: Callable[[], Iterator[None]], on_end: OnEnd) -> None:
+        """Write into the labels, after everything that was asked for before; nothing cancels that."""
+        self._writing.submit(Job(key=object(), urgency=WRITE, run=run, on_end=on_end))
+
     def cancel_walk(self) -> None:
         """Stop the walk at the next plane."""
         self._clicks.cancel("walk")
@@ -93,7 +97,7 @@ class Jobs:
         return self._clicks.has("open")
 
     def clear(self) -> None:
-        """Cancel everything."""
+        """Cancel everything but what goes to the labels."""
         self._clicks.clear()
         self._encoding.clear()
 

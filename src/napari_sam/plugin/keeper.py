@@ -54,7 +54,7 @@ class Keeper:
         if self.offered is not None and annotation not in self._begun:
             set_aside(path)
         self._begun.add(annotation)
-        return Job(key="keep", urgency=0, run=partial(keep, path, work))
+        return Job(key=("keep", path), urgency=0, run=partial(keep, path, work))
 
     def forget(self, annotation: Annotation) -> None:
         """Let go of an image that was removed."""

@@ -10,10 +10,11 @@ import numpy as np
 from napari_sam.cleanup import Cleanup
 from napari_sam.crops import Crop
 from napari_sam.labels import check_ids
-from napari_sam.plugin.drafts import cleaned, edits, render
+from napari_sam.plugin.drafts import render
+from napari_sam.plugin.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from napari.layers import Labels
     from numpy.typing import NDArray
@@ -25,12 +26,10 @@ if TYPE_CHECKING:
     from napari_sam.plugin.view import ImageView
     from napari_sam.stack import Plane
 
-_WITNESSES = 3  # voxels by which an undo is recognised: the labels may be on disk, and are looked at on each slice
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A commit as it was written.
+    """A commit.
 
     Attributes
     ----------
@@ -40,17 +39,21 @@ class Entry:
         Their points and shapes.
     written : mapping
         Object id to the planes that it was written on, and those before it.
-    witnesses : tuple of ndarray
-        Indices of a few voxels that were changed.
-    before : ndarray
-        Their labels before.
+    writing : Writing
+        Its way into the labels and out of them.
     """
 
     commit: Commit
     away: Away
     written: Mapping[int, frozenset[Plane]]
-    witnesses: tuple[NDArray[np.intp], ...]
-    before: NDArray[Any]
+    writing: Writing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stroke:
+    """Something that the user painted, filled or erased in the labels; napari knows how to take it back."""
+
+    labels: Labels
 
 
 class Result:
@@ -58,31 +61,30 @@ class Result:
 
     Parameters
     ----------
-    on_undone : callable
-        Told an entry whose voxels are again what they were, because somebody undid it in the Labels layer.
+    on_stroke : callable
+        Told what the user painted into the labels.
     """
 
-    def __init__(self, on_undone: Callable[[Entry], None]) -> None:
+    def __init__(self, on_stroke: Callable[[Stroke], None]) -> None:
         self.labels: Labels | None = None
         self.largest_id = 0  # in the labels; found by a job
         self._searched: Labels | None = None  # where nothing is above the largest id
         self.cleanup = Cleanup()
         self.overlap: Overlap = "keep"
         self.entries: tuple[Entry, ...] = ()
-        self._on_undone = on_undone
-        self._was_touched = False
+        self._on_stroke = on_stroke
 
     def choose(self, labels: Labels | None, *, is_empty: bool = False) -> None:
         """Commit to another layer from now on, of which may be known that it is empty; earlier commits stay."""
         if self.labels is not None:
-            self.labels.events.set_data.disconnect(self._on_set_data)
+            self.labels.events.paint.disconnect(self._on_paint)
         self.labels, self.largest_id, self.entries = labels, 0, ()
         self._searched = labels if is_empty else None
         if labels is not None:
-            labels.events.set_data.connect(self._on_set_data)
+            labels.events.paint.connect(self._on_paint)
 
-    def write(self, crops: Crops, view: ImageView, commit: Commit, away: Away) -> Entry | None:
-        """Write drafts as one step of the undo history.
+    def add(self, crops: Crops, view: ImageView, commit: Commit, away: Away) -> Entry:
+        """Add a commit; its voxels come when its `writing` is done.
 
         Other objects keep their voxels unless `overlap` says otherwise and the layer does not preserve its labels.
         Voxels that an earlier commit of the same objects wrote, and this one does not, become background.
@@ -96,31 +98,36 @@ class Result:
         commit, away
             What has to come back when this is undone.
 
-        Returns
-        -------
-        Entry or None
-            None if there is no layer.
+        Raises
+        ------
+        ValueError
+            If no layer is chosen.
         """
-        labels = self.labels
-        if labels is None:
-            return None
+        if self.labels is None:
+            msg = "no Labels layer is chosen; choose one first"
+            raise ValueError(msg)
         written = {one: frozenset(plane for who, plane in crops if who == one) for one in commit.object_ids}
-        nothing = Crop(view.plane_shape, 0, 0, np.zeros((0, 0), bool))
-        left = {(one, plane): nothing for one in written for plane in self._planes_of(one) - written[one]}
-        overlap: Overlap = "keep" if labels.preserve_labels else self.overlap
-        known = self.largest_id if self._searched is labels else np.inf
-        fresh = {one for one in written if one > known and self.entry_of(one) is None}
-        masks = {**cleaned(crops, self.cleanup), **left}
-        indices, values = edits(labels.data, masks, view, overlap=overlap, fresh=fresh)
-        count = len(values)
-        chosen = np.unique(np.linspace(0, max(count - 1, 0), min(count, _WITNESSES)).astype(int))
-        witnesses = tuple(axis[chosen] for axis in indices)
-        before = _at(labels.data, witnesses)
-        if count:
-            _set_items(labels, indices, values)
-        entry = Entry(commit, away, written, witnesses, before)
+        left = {(one, plane) for one in written for plane in self._planes_of(one) - written[one]}
+        known = self.largest_id if self._searched is self.labels else np.inf
+        writing = Writing(
+            self.labels.data,
+            {**crops, **dict.fromkeys(left, Crop.empty(view.plane_shape))},
+            view,
+            cleanup=self.cleanup,
+            overlap="keep" if self.labels.preserve_labels else self.overlap,
+            fresh={one for one in written if one > known and self.entry_of(one) is None},
+        )
+        entry = Entry(commit, away, written, writing)
         self.entries += (entry,)
         return entry
+
+    def drop(self, entry: Entry) -> None:
+        """Forget a commit that was taken back or could not be written."""
+        self.entries = tuple(one for one in self.entries if one is not entry)
+
+    def put_back(self, entry: Entry) -> None:
+        """Undo `drop`."""
+        self.entries += (entry,)
 
     def check_holds(self, object_id: int) -> None:
         """Refuse an id that the layer's data cannot hold.
@@ -133,6 +140,11 @@ class Result:
         if self.labels is not None:
             check_ids(self.labels.data, [object_id])
 
+    def show(self) -> None:
+        """Let the layer show what was written."""
+        if self.labels is not None:
+            self.labels.refresh(extent=False)
+
     def selected(self, view: ImageView, plane: Plane) -> NDArray[np.bool_]:
         """Where the layer's selected label is on a plane, ``(h, w)``."""
         if self.labels is None:
@@ -142,6 +154,8 @@ class Result:
     def around(self, crops: Crops, view: ImageView) -> Callable[[Plane], LabelPlane]:
         """Make a function that gives the labels of a plane, with some drafts over them; a thread may call it."""
         data = None if self.labels is None else self.labels.data
+        on_its_way = (entry.writing.crops for entry in self.entries if not entry.writing.is_done)
+        crops = {key: crop for some in (*on_its_way, crops) for key, crop in some.items()}
 
         def look(plane: Plane) -> LabelPlane:
             drafted = render(crops, plane, view.plane_shape)
@@ -150,32 +164,6 @@ class Result:
 
         return look
 
-    def undo(self, entry: Entry) -> bool:
-        """Undo the last step in the Labels layer, which is this commit unless somebody painted after it.
-
-        Returns
-        -------
-        bool
-            Whether anything changed; a layer that does not know the step any more changes nothing.
-        """
-        if not entry.before.size:
-            self.entries = tuple(one for one in self.entries if one is not entry)
-            self._on_undone(entry)
-            return True
-        self._was_touched = False
-        if self.labels is not None:
-            self.labels.undo()
-        return self._was_touched
-
-    def redo(self, entry: Entry) -> bool:
-        """Write again what `undo` took back; whether the layer still knew it."""
-        self._was_touched = not entry.before.size
-        if self.labels is not None and entry.before.size:
-            self.labels.redo()
-        if self._was_touched:
-            self.entries += (entry,)
-        return self._was_touched
-
     def entry_of(self, object_id: int) -> Entry | None:
         """Find the latest commit that wrote an object."""
         return next((one for one in reversed(self.entries) if object_id in one.written), None)
@@ -183,7 +171,7 @@ class Result:
     def largest_ids(self) -> Iterator[int]:
         """Look for the largest id, plane by plane; a job, because the labels may be on disk."""
         labels, largest = self.labels, 0
-        if labels is None:
+        if labels is None or labels is self._searched:
             return
         data = labels.data
         for plane in np.ndindex(data.shape[:-2]):
@@ -194,29 +182,7 @@ class Result:
     def _planes_of(self, object_id: int) -> frozenset[Plane]:
         return frozenset().union(*(one.written.get(object_id, frozenset()) for one in self.entries))
 
-    def _on_set_data(self, event: Any) -> None:
+    def _on_paint(self, event: Any) -> None:
         del event
-        self._was_touched = True
-        if self.labels is None or not self.entries:
-            return
-        last = self.entries[-1]
-        if last.before.size and np.array_equal(_at(self.labels.data, last.witnesses), last.before):
-            self.entries = self.entries[:-1]
-            self._on_undone(last)
-
-
-def _set_items(labels: Labels, indices: tuple[NDArray[np.intp], ...], values: NDArray[Any]) -> None:
-    """Write voxels of a layer and their undo step."""
-    try:
-        labels.data_setitem(indices, values)
-    except IndexError:
-        # napari (0.9.2) cannot show the change where the viewer cuts a sheared layer at an angle; it has written it.
-        last = tuple(axis[-1:] for axis in indices)
-        if not np.array_equal(_at(labels.data, last), values[-1:]):
-            raise
-        labels.refresh()
-
-
-def _at(data: Any, indices: Sequence[NDArray[np.intp]]) -> NDArray[Any]:
-    """Voxels one by one: not every array takes arrays of indices."""
-    return np.array([np.asarray(data[tuple(int(i) for i in voxel)]) for voxel in zip(*indices, strict=True)])
+        if self.labels is not None:
+            self._on_stroke(Stroke(self.labels))

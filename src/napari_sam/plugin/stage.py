@@ -210,8 +210,17 @@ class Stage:
         for layer in self._own:
             layer.events.features.disconnect(self._on_features)
         for layer in self.own_layers:
-            for key in self._keys:
-                layer.bind_key(key, None)
+            self.unbind(layer)
+
+    def bind(self, layer: Layer) -> None:
+        """Let our keys work while a layer is active, instead of its own."""
+        for key, action in self._keys.items():
+            layer.bind_key(key, _bound(action), overwrite=True)
+
+    def unbind(self, layer: Layer) -> None:
+        """Undo `bind`."""
+        for key in self._keys:
+            layer.bind_key(key, None)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -245,8 +254,7 @@ class Stage:
             self.preview.scale, self.preview.translate = place["scale"], place["translate"]
 
     def _add(self, layer: Any) -> Any:
-        for key, action in self._keys.items():
-            layer.bind_key(key, _bound(action))
+        self.bind(layer)
         self._viewer.add_layer(layer)
         return layer
 

@@ -1,4 +1,4 @@
-"""Desks worked off in Qt's thread pool; a thread runs only while there is work.
+"""Desks worked off in threads of Qt; a thread runs only while there is work.
 
 superqt's workers, and with them napari's, replace ``warnings.showwarning`` while they run and put back what they found.
 Two that overlap can put back each other's, for good; here two overlap all the time.
@@ -23,11 +23,16 @@ class Threads(QObject):
     ----------
     *desks : Desk
         Their steps are delivered in the thread that made this object, which must be the GUI thread.
+    lasting : Desk
+        Another one, whose jobs are done whatever happens.
     """
 
-    def __init__(self, *desks: Desk) -> None:
+    def __init__(self, *desks: Desk, lasting: Desk) -> None:
         super().__init__()
-        self._running: dict[Desk, _Shift | None] = dict.fromkeys(desks)
+        self._running: dict[Desk, _Shift | None] = dict.fromkeys((*desks, lasting))
+        self._lasting = lasting
+        self._pool = QThreadPool(QCoreApplication.instance())  # others may keep all threads of Qt's own pool busy
+        self._pool.setMaxThreadCount(len(self._running))
         self._see_out_at_exit()
 
     def wake(self) -> None:
@@ -37,7 +42,7 @@ class Threads(QObject):
                 self._running[desk] = shift = _Shift(desk)
                 shift.signals.stepped.connect(self._on_step)
                 shift.signals.ended.connect(self._on_ended)
-                QThreadPool.globalInstance().start(shift)
+                self._pool.start(shift)
 
     @property
     def is_idle(self) -> bool:
@@ -45,9 +50,10 @@ class Threads(QObject):
         return not any(self._running.values())
 
     def stop(self) -> None:
-        """Empty the desks; threads end after the step that they are at."""
+        """Empty the desks but the lasting one; threads end after the step that they are at."""
         for desk in self._running:
-            desk.clear()
+            if desk is not self._lasting:
+                desk.clear()
 
     def _on_step(self, desk: Desk, step: Step) -> None:
         desk.deliver(step)
@@ -68,7 +74,7 @@ class Threads(QObject):
 
     def _wait(self) -> None:
         self.stop()
-        QThreadPool.globalInstance().waitForDone()
+        self._pool.waitForDone()
 
 
 class _Signals(QObject):

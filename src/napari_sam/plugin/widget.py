@@ -54,8 +54,8 @@ class SamStacks(QWidget):
         self._viewer = napari_viewer
         self._settings = read_settings()
         self._given_opener = open_segmenter
-        self._clicks, self._encoding = Desk(), Desk()
-        self._threads = Threads(self._clicks, self._encoding)
+        self._clicks, self._encoding, self._writing = Desk(), Desk(), Desk()
+        self._threads = Threads(self._clicks, self._encoding, lasting=self._writing)
         self._annotations: dict[Image, Annotation] = {}
         self.annotation: Annotation | None = None
         self.panel = Panel()
@@ -108,6 +108,7 @@ class SamStacks(QWidget):
                 open_segmenter=self._opener(image),
                 clicks=self._clicks,
                 encoding=self._encoding,
+                writing=self._writing,
                 on_change=self._on_change,
                 on_open=self._on_open,
                 on_error=self._on_error,
@@ -302,7 +303,7 @@ class SamStacks(QWidget):
             return
         job = self._keeper.job(self.annotation, self.panel.model.model, self.panel.options())
         if job is not None:
-            self._encoding.submit(job)
+            self._writing.submit(job)
             self._threads.wake()
 
     # --- the viewer

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from napari_sam import Segmenter
+from napari_sam import Segmenter, cli
 from napari_sam.cache import EmbeddingCache
 from napari_sam.cache_folder import cached_images, verify
 from napari_sam.contrast import Contrast
@@ -117,12 +117,36 @@ def test_tiles_are_read_the_same_way_from_planes_of_any_size(opened, image, monk
 def test_tiles_are_verified_one_by_one(opened, image, tmp_path, monkeypatch):
     cache = opened(image)
     list(cache.embed())
-    monkeypatch.setattr("napari_sam.cache_folder.CONFIGS", {"tiny": cache.sam.config})
+    monkeypatch.setattr("napari_sam.cache_folder.CONFIGS", {"under another name": cache.sam.config})
     [cached] = cached_images(tmp_path / "cache")
     image[0, 99, 119] ^= 255
     findings = Counter(finding for _, finding in verify(cached, open_stack(image)))
     assert findings["good"] + findings["changed"] == 2 * len(cache.grid.tiles)
     assert 0 < findings["changed"] < len(cache.grid.tiles)
+
+
+def test_pixels_of_tiles_that_nobody_knows_are_not_compared(opened, image, tmp_path):
+    list(opened(image).embed())
+    [cached] = cached_images(tmp_path / "cache")
+    assert {finding for _, finding in verify(cached)} == {"good"}
+    with pytest.raises(ValueError, match="how the model 'tiny' tiles planes is not known here"):
+        next(verify(cached, open_stack(image)))
+
+
+def test_the_command_line_counts_planes_and_names_tiles(opened, image, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    cache = opened(image)
+    list(cache.embed([(1,)]))
+    count = len(cache.grid.tiles)
+    [chunk] = tmp_path.glob("cache/*/*/seal/c/1/2")
+    chunk.write_bytes(b"torn")
+    for command, code, told in (
+        ("info", 0, "1 of 2"),
+        ("verify", 1, f"tiles: {count - 1} good, 1 damaged, {count} not encoded yet\n  plane (1,), tile 2: damaged"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["cache", command, str(tmp_path / "cache")])
+        assert (end.value.code, told in capsys.readouterr().out) == (code, True)
 
 
 def test_a_large_plane_is_tiled_unless_told_otherwise(tiny_sam):

@@ -6,14 +6,14 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from napari_sam.cache_key import Attributes, describe_image, is_same_image, plane_hash
+from napari_sam.cache_key import Attributes, describe_image, is_same_image, jsonable, plane_hash
 from napari_sam.cache_store import EmbeddingStore, Location, NewerFormatError, existing_stores
 from napari_sam.model.config import CONFIGS
 from napari_sam.stack import Pixels, Plane, Stack
@@ -62,12 +62,17 @@ class CachedImage:
             return 0
         depth = _depth(self.store)
         tiles = Counter(place[:depth] for place in self.store.planes())
-        return sum(count == math.prod(self.store.plane_hash.shape[depth:]) for count in tiles.values())
+        return sum(count == self.tiles for count in tiles.values())
 
     @property
     def total(self) -> int:
         """Planes of the image."""
         return 0 if self.store is None else math.prod(self.store.plane_hash.shape[: _depth(self.store)])
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a plane; 1 where planes are encoded whole."""
+        return 1 if self.store is None else math.prod(self.store.plane_hash.shape[_depth(self.store) :])
 
 
 def find_caches(folder: Location) -> tuple[Location, ...]:
@@ -122,10 +127,15 @@ def verify(cached: CachedImage, stack: Stack | None = None) -> Iterator[tuple[Pl
 
     Yields
     ------
-    tuple of (plane, finding)
-        ``"good"``; ``"damaged"``: a checksum or the seal does not fit; ``"not finite"``: whole, but made of NaN or
+    tuple of (place, finding)
+        The index of a plane, followed by the number of a tile if planes are tiled. ``"good"``; ``"damaged"``: a checksum or the seal does not fit; ``"not finite"``: whole, but made of NaN or
         infinity; ``"changed"``: whole, but from other pixels than those of `stack`. Planes that are not stored are
         left out.
+
+    Raises
+    ------
+    ValueError
+        If planes are tiled in a way that is not known here, so that pixels cannot be compared.
     """
     if cached.store is not None:
         for plane in np.ndindex(cached.store.plane_hash.shape):
@@ -262,12 +272,21 @@ def _read(store: EmbeddingStore, place: Plane, stack: Stack) -> Pixels:
     depth = len(stack.stack_shape)
     if len(place) == depth:
         return stack.read(place)
-    config, tiling = CONFIGS[store.attributes["model"]], store.attributes["tiling"]
-    grid = TileGrid.choose(stack.plane_shape, config, tiling["tile"], tiling["overlap"])
-    if grid is None:
-        msg = f"the cache has tiles of {tiling['tile']} pixels, but planes of {stack.plane_shape} need none"
-        raise ValueError(msg)
-    return grid.read(stack, place[:depth], place[-1])
+    return _find_grid(store, stack).read(stack, place[:depth], place[-1])
+
+
+def _find_grid(store: EmbeddingStore, stack: Stack) -> TileGrid:
+    """Find the tiles that a group was made for: those of whichever model has its encoder, under any name."""
+    tiling, encoder = store.attributes["tiling"], store.attributes["image_encoder"]
+    for config in CONFIGS.values():
+        if jsonable(asdict(config.image_encoder)) == encoder:
+            grid = TileGrid.choose(stack.plane_shape, config, tiling["tile"], tiling["overlap"])
+            if grid is not None and len(grid.tiles) == store.plane_hash.shape[-1]:
+                return grid
+    msg = (
+        f"how the model {store.attributes['model']!r} tiles planes is not known here; verify its cache without an image"
+    )
+    raise ValueError(msg)
 
 
 def _oldest(chosen: Sequence[CachedImage], excess: int) -> tuple[CachedImage, ...]:

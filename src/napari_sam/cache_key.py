@@ -47,7 +47,7 @@ def describe(
         "format_version": FORMAT_VERSION,
         "model": sam.config.name,
         "weights_sha256": encoder_sha256(sam),
-        "image_encoder": _jsonable(asdict(sam.config.image_encoder)),
+        "image_encoder": jsonable(asdict(sam.config.image_encoder)),
         "model_input": {
             "version": MODEL_INPUT_VERSION,
             "input_size": list(frame.input_size),
@@ -57,7 +57,7 @@ def describe(
         },
         "precision": str(sam.encoder_dtype).removeprefix("torch."),
         **describe_image(stack, source=source),
-        "contrast": _jsonable(asdict(contrast)),
+        "contrast": jsonable(asdict(contrast)),
         "tiling": {"tile": grid.side, "overlap": grid.overlap} if grid else {"tile": None, "overlap": 0},
     }
 
@@ -165,6 +165,6 @@ def _digest(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _jsonable(content: Attributes) -> Attributes:
+def jsonable(content: Attributes) -> Attributes:
     """Turn tuples into lists, as they come back from a file."""
     return dict(json.loads(json.dumps(content)))

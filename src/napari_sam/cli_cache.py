@@ -129,14 +129,16 @@ def _is_whole(cached: "CachedImage", stack: "Stack | None") -> bool:
 
     checks = verify(cached, stack)
     quiet = not _STDERR.is_terminal
-    found = dict(track(checks, cached.name, cached.total, console=_STDERR, transient=True, disable=quiet))
+    entries, tiled = cached.total * cached.tiles, cached.tiles > 1
+    found = dict(track(checks, cached.name, entries, console=_STDERR, transient=True, disable=quiet))
     counts = Counter(found.values())
-    missing = cached.total - len(found)
+    missing = entries - len(found)
     told = [f"{count} {finding}" for finding, count in counts.items()]
-    print(f"{cached.name}: {', '.join([*told, f'{missing} not encoded yet'] if missing else told) or 'empty'}")
-    for plane, finding in found.items():
+    told += [f"{missing} not encoded yet"] if missing else []
+    print(f"{cached.name}: {'tiles: ' * tiled}{', '.join(told) or 'empty'}")
+    for place, finding in found.items():
         if finding != "good":
-            print(f"  plane {plane}: {finding}")
+            print(f"  plane {place[:-1]}, tile {place[-1]}: {finding}" if tiled else f"  plane {place}: {finding}")
     return counts["good"] == len(found)
 
 

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from napari_sam.stack import open_stack
 
+WHOLE = slice(None)
+
 
 class Watched:
     """An array-like that writes down what is read of it, and is never converted as a whole."""
@@ -96,6 +98,20 @@ def test_zarr_dask_and_memmap_planes_are_numpy_arrays(tmp_path):
         plane = open_stack(array).read((1,))
         assert isinstance(plane, np.ndarray)
         np.testing.assert_array_equal(plane, image[1])
+
+
+def test_an_h5py_data_set_is_read_plane_by_plane(tmp_path, monkeypatch):
+    h5py = pytest.importorskip("h5py")
+    image, read = numbered(3, 2, 5, 7), []
+    take = h5py.Dataset.__getitem__
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", lambda self, index: read.append(index) or take(self, index))
+    with h5py.File(tmp_path / "image.h5", "w") as file:
+        file.create_dataset("raw", data=image, chunks=(1, 1, 5, 7))
+        stack = open_stack(file["raw"], channel_axis=1)
+        side = open_stack(file["raw"], channel_axis=1, orientation="xz")
+        np.testing.assert_array_equal(stack.read((2,)), np.moveaxis(image[2], 0, -1))
+        np.testing.assert_array_equal(side.read((4,)), np.moveaxis(image[:, :, 4], 1, -1))
+    assert read == [(2, slice(0, 2), WHOLE, WHOLE), (WHOLE, slice(0, 2), 4, WHOLE)]
 
 
 def test_nested_lists_are_an_image():

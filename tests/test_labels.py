@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -58,12 +58,60 @@ def test_a_new_mask_replaces_the_old_voxels_of_its_object():
 
 
 @pytest.mark.parametrize("make", [np.zeros, zarr.zeros], ids=["numpy", "zarr"])
-def test_only_the_plane_is_written_and_what_changed_is_told(make):
+def test_only_the_plane_is_written(make):
     labels = make(shape=(3, *SHAPE), dtype="uint16")
-    changed = write_masks(labels, (1,), crops({7: box(2, slice(None))}))
+    write_masks(labels, (1,), crops({7: box(2, slice(None))}))
     assert labels[:].sum() == 7 * 6
-    np.testing.assert_array_equal(changed, box(2, slice(None)))
-    np.testing.assert_array_equal(labels[1] == 7, changed)
+    np.testing.assert_array_equal(labels[1] == 7, box(2, slice(None)))
+
+
+@pytest.mark.parametrize("chunks", [None, (1, 2, 2), (1, 5, 4)])
+@settings(max_examples=25)
+@given(CURRENT, MASKS, st.sampled_from(["keep", "replace"]), st.integers(1, 7))
+def test_a_plane_that_is_written_window_by_window_is_the_same(chunks, current, masks, overlap, window):
+    labels = np.stack([current, current])
+    labels = labels if chunks is None else zarr.create_array(zarr.storage.MemoryStore(), data=labels, chunks=chunks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_sam.labels._WINDOW", window)
+        write_masks(labels, (1,), crops(masks), overlap=overlap)
+    np.testing.assert_array_equal(labels[1], merge_masks(current, crops(masks), overlap=overlap))
+    np.testing.assert_array_equal(labels[0], current)
+
+
+class Counting(zarr.storage.MemoryStore):
+    """Writes down which chunks are read and written."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.written = [], []
+
+    async def get(self, key, *args, **kwargs):
+        self.asked.append(key)
+        return await super().get(key, *args, **kwargs)
+
+    async def set(self, key, *args, **kwargs):
+        self.written.append(key)
+        return await super().set(key, *args, **kwargs)
+
+
+def test_of_a_large_plane_only_the_chunks_under_the_object_are_written():
+    """A cell touches two of 64 chunks; no other is written, and none is read twice to find older voxels of the cell."""
+    store = Counting()
+    labels = zarr.create_array(store, shape=(5, 4000, 4000), chunks=(1, 500, 500), dtype="uint32")
+    cell = Crop((4000, 4000), 3600, 2480, np.ones((30, 40), bool))
+    store.asked.clear()
+    store.written.clear()
+    write_masks(labels, (3,), {9: cell})
+    assert store.written == ["c/3/7/4", "c/3/7/5"]
+    assert {key for key in store.asked if key.startswith("c/")} == {f"c/3/{y}/{x}" for y in range(8) for x in range(8)}
+    assert len(store.asked) <= 66
+    assert (int(np.sum(labels[3, 3500:4000, 2000:3000] == 9))) == 30 * 40
+    store.written.clear()
+    write_masks(labels, (3,), {9: cell})
+    assert store.written == []
+    write_masks(labels, (3,), {9: Crop((4000, 4000), 100, 100, np.ones((30, 40), bool))})
+    assert {key for key in store.written if "/0/0" in key} == {"c/3/0/0"}
+    assert not labels[3, 3500:4000, 2000:3000].any()
 
 
 def test_a_2d_image_has_the_plane_of_no_index():

@@ -128,9 +128,9 @@ def verify(cached: CachedImage, stack: Stack | None = None) -> Iterator[tuple[Pl
     Yields
     ------
     tuple of (place, finding)
-        The index of a plane, followed by the number of a tile if planes are tiled. ``"good"``; ``"damaged"``: a checksum or the seal does not fit; ``"not finite"``: whole, but made of NaN or
-        infinity; ``"changed"``: whole, but from other pixels than those of `stack`. Planes that are not stored are
-        left out.
+        The index of a plane, followed by the number of a tile if planes are tiled. ``"good"``; ``"damaged"``: a
+        checksum or the seal does not fit; ``"not finite"``: whole, but made of NaN or infinity; ``"changed"``: whole,
+        but from other pixels than those of `stack`. What is not stored is left out.
 
     Raises
     ------

@@ -95,6 +95,16 @@ class Crop:
             values[_relative(common, window)] = self.pixels[_relative(common, self.window)]
         return values
 
+    def cut(self, window: Window) -> Crop:
+        """Return what lies in a window of the plane, as a crop of that window."""
+        rows, columns = window
+        size = rows.stop - rows.start, columns.stop - columns.start
+        common = _common(self.window, window)
+        if common is None:
+            return Crop.empty(size, self.pixels.dtype, outside=self.outside)
+        place = _relative(common, window)
+        return Crop(size, place[0].start, place[1].start, self.pixels[_relative(common, self.window)], self.outside)
+
     def draw(self, values: NDArray[Any], window: Window, value: Any) -> None:
         """Write a value where a mask is true into what a window of the plane holds, in place."""
         common = _common(self.window, window)

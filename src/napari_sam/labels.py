@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_sam.crops import Crop
+from napari_sam.stack import chunk_shape
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from napari_sam.crops import Crop
+    from napari_sam.crops import Window
     from napari_sam.stack import Plane
 
 
 Overlap = Literal["keep", "replace"]
 
 LABELS_DTYPE = np.uint32
+_WINDOW = 2048  # pixels; 16 MiB of labels
 
 
 def new_labels(shape: tuple[int, ...]) -> NDArray[np.uint32]:
@@ -73,33 +77,46 @@ def read_plane(labels: Any, plane: Plane) -> NDArray[np.integer[Any]]:
     return np.array(labels[plane])
 
 
-def write_masks(
-    labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap: Overlap = "keep"
-) -> NDArray[np.bool_]:
+def write_masks(labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap: Overlap = "keep") -> None:
     """Write the masks of one plane into ``labels``, in place.
+
+    A plane is looked at window by window, and only what changes is written: of a zarr array the chunks under the masks
+    and under older voxels of the same objects.
 
     Parameters
     ----------
     labels : array-like
-        Changed in place, only on ``plane`` and only if anything differs.
+        Changed in place, only on ``plane`` and only where anything differs.
     plane : tuple of int
         Index of the plane.
     masks : mapping of int to Crop of bool
         Object id to its mask on the plane.
     overlap : {"keep", "replace"}
         As in `merge_masks`.
-
-    Returns
-    -------
-    ndarray of bool
-        ``(h, w)``, the voxels that changed.
     """
-    current = read_plane(labels, plane)
-    merged = merge_masks(current, masks, overlap=overlap)
-    changed: NDArray[np.bool_] = merged != current
-    if changed.any():
-        labels[plane] = merged
-    return changed
+    for rows, columns in _windows(labels):
+        current = np.asarray(labels[(*plane, rows, columns)])
+        here = {object_id: mask.cut((rows, columns)) for object_id, mask in masks.items()}
+        if not current.any() and not any(here.values()):
+            continue
+        merged = merge_masks(current, here, overlap=overlap)
+        changed = Crop.of(merged != current)
+        if changed:
+            top, left = rows.start + changed.top, columns.start + changed.left
+            height, width = changed.pixels.shape
+            labels[(*plane, slice(top, top + height), slice(left, left + width))] = merged[changed.window]
+
+
+def _windows(labels: Any) -> Iterator[Window]:
+    """Cut planes into windows that are read at once: small ones not at all, others along the borders of chunks."""
+    height, width = labels.shape[-2:]
+    if height * width <= _WINDOW**2:
+        yield slice(0, height), slice(0, width)
+        return
+    down, across = (chunk * max(1, _WINDOW // chunk) for chunk in chunk_shape(labels)[-2:])
+    for top in range(0, height, down):
+        for left in range(0, width, across):
+            yield slice(top, min(top + down, height)), slice(left, min(left + across, width))
 
 
 def merge_masks(

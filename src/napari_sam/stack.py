@@ -148,6 +148,12 @@ def _along(values: NDArray[Any], axis: int, ndim: int) -> NDArray[Any]:
     return values.reshape([-1 if i == axis else 1 for i in range(ndim)])
 
 
+def chunk_shape(array: Any) -> tuple[int, ...]:
+    """Shape of the pieces in which an array-like is stored, the largest if they differ; 1 where it does not say."""
+    chunks = getattr(array, "chunks", None) or (1,) * len(array.shape)
+    return tuple(int(max(chunk)) if isinstance(chunk, tuple) else int(chunk) for chunk in chunks)
+
+
 def open_stack(
     image: Any,
     *,

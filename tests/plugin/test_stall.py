@@ -103,6 +103,20 @@ def test_a_commit_of_millions_of_voxels_and_its_undo_are_no_work_for_the_window(
     assert max(taken) < WINDOW
 
 
+def test_lassos_that_are_there_already_cost_the_next_click_nothing(studio):
+    """Each click filled and compared all of them anew: half a second for twenty."""
+    view, shapes = studio.annotation.view, studio.annotation.stage.shapes
+    corners = np.array([[3, 1000, 1000], [3, 1000, 1200], [3, 1200, 1200], [3, 1200, 1000]])
+    shapes.add_ellipses([corners + np.array([0, 100 * i, 0]) for i in range(12)])
+    before = studio.annotation.session.prompts
+    studio.annotation.aim(object_id=2)
+    studio.annotation.stage.points.add(CLICK)
+    after = studio.annotation.session.prompts
+    assert len(after) == 2
+    assert after[1, (3,)] is before[1, (3,)]
+    assert after[1, (3,)].mask.shape == view.plane_shape
+
+
 def test_a_large_plane_may_hold_an_object_with_a_large_number(studio):
     """Drafts are 16 bits wide, which napari shows at once, as long as that is enough."""
     studio.annotation.aim(object_id=70_000)

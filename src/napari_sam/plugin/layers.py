@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,7 @@ _OBJECT_COLOURS = ("#00c8ff", "#ffb000", "#ff5fa2", "#7ee04f", "#b58cff", "#ff70
 _OTHER_OBJECTS = 0.45  # opacity of what belongs to an object that is not being edited
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reading:
     """Prompts as they were found in layers.
 
@@ -47,13 +47,18 @@ class Reading:
         (object id, plane) to its prompt, in full resolution.
     outside : int
         How many points and shapes lie off the image and were left out.
+    groups : mapping
+        All there is of each object on each plane.
     """
 
     prompts: Mapping[Key, Prompt]
     outside: int = 0
+    groups: Mapping[Key, _Group] = field(default_factory=dict)
 
 
-def read_prompts(layers: Iterable[Points | Shapes], image: Image, view: ImageView, *, taken: int = 0) -> Reading:
+def read_prompts(
+    layers: Iterable[Points | Shapes], image: Image, view: ImageView, *, taken: int = 0, before: Reading | None = None
+) -> Reading:
     """Read the prompts that layers hold for an image.
 
     A layer without an ``object`` column in its features gives each point or shape an object of its own, after the
@@ -69,22 +74,27 @@ def read_prompts(layers: Iterable[Points | Shapes], image: Image, view: ImageVie
         The image as planes.
     taken : int
         Largest id that is in use elsewhere.
+    before : Reading, optional
+        Of the same view; what did not change since is taken from there, so that a hundred lassos need not be filled
+        again for every click.
     """
-    grouped: dict[Key, list[Drawing]] = defaultdict(list)
+    rows: dict[Key, tuple[_Row, ...]] = defaultdict(tuple)
     outside = 0
     for layer in layers:
-        first_id = max((object_id for object_id, _ in grouped), default=0)
+        first_id = max((object_id for object_id, _ in rows), default=0)
         first_id = max(first_id, taken) + 1
-        for key, drawing in _read_layer(layer, image, view, first_id):
-            if drawing is None or not view.contains(key[1]):
+        for key, row in _rows(layer, image, view, first_id):
+            if row is None or not view.contains(key[1]):
                 outside += 1
             else:
-                grouped[key].append(drawing)
-    prompts = {
-        (object_id, plane): drawings.prompt(drawn, plane, object_id=object_id)
-        for (object_id, plane), drawn in grouped.items()
+                rows[key] += (row,)
+    known = {} if before is None else before.groups
+    groups = {
+        key: known[key] if key in known and known[key].rows == own else _group(key, own, view.plane_shape)
+        for key, own in rows.items()
     }
-    return Reading(prompts, outside)
+    prompts = {key: group.prompt for key, group in groups.items() if group.prompt is not None}
+    return Reading(prompts, outside + sum(group.outside for group in groups.values()), groups)
 
 
 def current_plane(image: Image, view: ImageView, world: Iterable[float]) -> Plane:
@@ -226,10 +236,48 @@ def affine_between(source: Layer, target: Layer) -> tuple[Coordinates, Coordinat
     return np.stack(columns, axis=1), offset
 
 
-def _read_layer(
-    layer: Points | Shapes, image: Image, view: ImageView, first_id: int
-) -> Iterator[tuple[Key, Drawing | None]]:
-    """Drawings of a layer; None for one that does not lie on its plane."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A point (no kind) or a shape on its plane; what it says is the same if its bytes are."""
+
+    kind: Any
+    vertices: bytes
+    on_object: bool
+
+    def draw(self, plane_shape: tuple[int, int]) -> Drawing | None:
+        """Draw it; None if it does not lie on a plane of this shape."""
+        vertices = np.frombuffer(self.vertices).reshape(-1, 2)
+        if self.kind is None:
+            inside = _on_plane(vertices, plane_shape).all()
+            return drawings.clicks(vertices, on_object=self.on_object) if inside else None
+        if self.kind in ("line", "path"):
+            drawn = drawings.shape(self.kind, vertices, plane_shape, on_object=self.on_object)
+            points = drawn.positive if self.on_object else drawn.negative
+            points = points[_on_plane(points, plane_shape)]
+            return drawings.clicks(points, on_object=self.on_object) if len(points) else None
+        try:
+            return drawings.shape(self.kind, vertices, plane_shape, on_object=self.on_object)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """The rows of an object on a plane, what they say together, and how many of them say nothing."""
+
+    rows: tuple[_Row, ...]
+    prompt: Prompt | None
+    outside: int
+
+
+def _group(key: Key, rows: tuple[_Row, ...], plane_shape: tuple[int, int]) -> _Group:
+    drawn = [drawing for row in rows if (drawing := row.draw(plane_shape)) is not None]
+    prompt = drawings.prompt(drawn, key[1], object_id=key[0]) if drawn else None
+    return _Group(rows, prompt, len(rows) - len(drawn))
+
+
+def _rows(layer: Points | Shapes, image: Image, view: ImageView, first_id: int) -> Iterator[tuple[Key, _Row | None]]:
+    """Rows of a layer; None for one that does not lie on a plane."""
     matrix, offset = affine_between(layer, image)
     positive = _is_positive(layer.features)
     ids = [int(value) for value in layer.features[OBJECT]] if OBJECT in layer.features else None
@@ -237,26 +285,9 @@ def _read_layer(
         vertices = np.atleast_2d(np.asarray(data, float)) @ matrix.T + offset
         object_id = first_id + index if ids is None else ids[index]
         planes, on_plane = view.to_plane(vertices)
-        kind = layer.shape_type[index] if isinstance(layer, Shapes) else None
-        key = (object_id, planes[0])
-        if object_id < 1 or len(set(planes)) > 1:
-            yield key, None
-        else:
-            yield key, _draw(kind, on_plane, view.plane_shape, on_object=positive[index])
-
-
-def _draw(kind: Any, vertices: Coordinates, plane_shape: tuple[int, int], *, on_object: bool) -> Drawing | None:
-    if kind is None:
-        return drawings.clicks(vertices, on_object=on_object) if _on_plane(vertices, plane_shape).all() else None
-    if kind in ("line", "path"):
-        drawn = drawings.shape(kind, vertices, plane_shape, on_object=on_object)
-        points = drawn.positive if on_object else drawn.negative
-        inside = points[_on_plane(points, plane_shape)]
-        return drawings.clicks(inside, on_object=on_object) if len(inside) else None
-    try:
-        return drawings.shape(kind, vertices, plane_shape, on_object=on_object)
-    except ValueError:
-        return None
+        kind = str(layer.shape_type[index]) if isinstance(layer, Shapes) else None
+        is_drawn = object_id >= 1 and len(set(planes)) == 1
+        yield (object_id, planes[0]), _Row(kind, on_plane.tobytes(), positive[index]) if is_drawn else None
 
 
 def _on_plane(points: Coordinates, plane_shape: tuple[int, int]) -> NDArray[np.bool_]:

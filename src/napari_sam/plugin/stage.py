@@ -71,6 +71,7 @@ class Stage:
         self._viewer, self._image, self._view, self._drafts = viewer, image, view, drafts
         self._on_prompts, self._keys = on_prompts, keys
         self._held = self._as_contour = False
+        self._read: Reading | None = None  # the last time
         self.stroke: object = None  # the drag of the brush that is under way
         self.points: Points | None = None
         self.shapes: Shapes | None = None
@@ -80,7 +81,7 @@ class Stage:
     def show(self, view: ImageView, drafts: DraftLabels) -> None:
         """Turn to other axes or channels of the same image."""
         is_placed_anew = view.channels != self._view.channels
-        self._view, self._drafts = view, drafts
+        self._view, self._drafts, self._read = view, drafts, None
         if self.preview is not None:
             self.preview.data = drafts
         if is_placed_anew:
@@ -139,7 +140,9 @@ class Stage:
 
     def read(self, *, taken: int) -> Reading:
         """Read the prompts as they are now; objects without an id get one above `taken`."""
-        return layers.read_prompts((*self._own, *self.adopted), self._image, self._view, taken=taken)
+        read = layers.read_prompts((*self._own, *self.adopted), self._image, self._view, taken=taken, before=self._read)
+        self._read = read
+        return read
 
     def take(self, object_ids: Iterable[int]) -> Away:
         """Take the prompts of some objects out of the layers; those of adopted layers count no more, either."""

@@ -128,6 +128,20 @@ class TestHits:
         values(cache)
         assert array.reads == 0
 
+    def test_planes_that_share_chunks_are_read_together_and_edits_are_seen_all_the_same(self, opened, image, encoder):
+        array = zarr.create_array(zarr.storage.MemoryStore(), data=image, chunks=(3, 32, 32))
+        cache = opened(array)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(cache.stack), "read", None)  # what reads single planes
+            assert len(list(cache.embed())) == 6
+        array[2] = image[2] + 1
+        assert list(cache.embed()) == [(2,)]
+        array[3] = image[3] + 1
+        cache.forget()
+        assert np.array_equal(cache.pixels((3,)), image[3] + 1)
+        cache.get_or_encode((3,))
+        assert encoder["planes"] == 8
+
     def test_an_edit_in_place_is_seen_after_forget(self, opened, image, encoder):
         cache = opened(image)
         list(cache.embed())

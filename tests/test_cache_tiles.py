@@ -107,7 +107,7 @@ def test_what_is_not_tiled_is_stored_as_ever(opened, image):
 def test_tiles_are_read_the_same_way_from_planes_of_any_size(opened, image, monkeypatch):
     digests = []
     for limit in (0, 2**30):
-        monkeypatch.setattr("napari_sam.cache._WHOLE_BYTES", limit)
+        monkeypatch.setattr("napari_sam.cache._BLOCK_BYTES", limit)
         cache = opened(image, folder=None)
         list(cache.embed())
         digests.append(np.asarray(cache.store.plane_hash[...]))

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 import zarr
@@ -7,6 +9,18 @@ from hypothesis import strategies as st
 from napari_sam.stack import open_stack
 
 WHOLE = slice(None)
+
+
+class Counting(zarr.storage.MemoryStore):
+    """Writes down which chunks are read."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    async def get(self, key, *args, **kwargs):
+        self.asked.append(key)
+        return await super().get(key, *args, **kwargs)
 
 
 class Watched:
@@ -98,6 +112,32 @@ def test_zarr_dask_and_memmap_planes_are_numpy_arrays(tmp_path):
         plane = open_stack(array).read((1,))
         assert isinstance(plane, np.ndarray)
         np.testing.assert_array_equal(plane, image[1])
+
+
+@given(st.integers(1, 5), st.sampled_from([1, 2, 3, 100]), st.sampled_from(["xy", "xz", "yz"]), st.integers(0, 10))
+def test_a_block_holds_the_plane_and_others_of_its_chunks(depth, planes, orientation, position):
+    image = numbered(2, 11, 12, 13)
+    array = Watched(image)
+    array.chunks = (1, depth, depth, depth)
+    stack = open_stack(array, orientation=orientation)
+    block = stack.read_block((1, position), planes * stack.plane_bytes)
+    assert (1, position) in block
+    assert len(block) <= min(depth, planes)
+    assert {z // depth for _, z in block} == {position // depth}
+    for plane, pixels in block.items():
+        np.testing.assert_array_equal(pixels, stack.read(plane))
+
+
+def test_all_blocks_together_read_each_chunk_once():
+    store = Counting()
+    array = zarr.create_array(store, data=numbered(8, 10, 12), chunks=(4, 5, 6))
+    for orientation, blocks in (("xy", 2), ("xz", 2), ("yz", 2)):
+        store.asked.clear()
+        stack, read, seen = open_stack(array, orientation=orientation), 0, {}
+        for plane in stack.planes():
+            if plane not in seen:
+                seen, read = stack.read_block(plane, 2**20), read + 1
+        assert (read, Counter(store.asked).most_common(1)[0][1], len(store.asked)) == (blocks, 1, 8)
 
 
 def test_an_h5py_data_set_is_read_plane_by_plane(tmp_path, monkeypatch):

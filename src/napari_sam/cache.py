@@ -22,7 +22,7 @@ from napari_sam.views import Embedding, TiledEmbedding, mask_extent
 
 _RECENT = 8  # planes kept as tensors, 2 to 16 MiB each: clicks and propagation stay near one plane
 _RECENT_TILES = 24  # 4 MiB each; one view is joined from up to 9
-_WHOLE_BYTES = 64 * 2**20  # planes up to here are read once and cut into tiles: no chunk is read again and again
+_BLOCK_BYTES = 64 * 2**20  # pixels that are read once and kept while they are needed: no chunk is read again and again
 
 T = TypeVar("T")
 Place = Plane  # the index of a plane, followed by the number of a tile if planes are tiled
@@ -64,7 +64,7 @@ class EmbeddingCache:
         self._whole = Frame.for_plane(stack.plane_shape, sam.config.grid)
         self._recent: _Recent[ImageEmbedding] = _Recent(_RECENT_TILES if grid else _RECENT)
         self._tiled: _Recent[TiledEmbedding] = _Recent(2)
-        self._pixels: _Recent[Pixels] = _Recent(1)
+        self._block: dict[Plane, Pixels] = {}  # what was read last
         self._hashes: dict[Place, int] = {}
 
     @classmethod
@@ -144,6 +144,21 @@ class EmbeddingCache:
         stored = self.get(place, digest)
         return stored if stored is not None else self._encode([(place, pixels, digest)])[0]
 
+    def pixels(self, plane: Plane) -> Pixels:
+        """Return the pixels of a plane, as `Stack.read` does; planes of the same chunks of an array are read together.
+
+        Raises
+        ------
+        ValueError
+            If there is no such plane.
+        """
+        if self.stack.plane_bytes > _BLOCK_BYTES:
+            return self.stack.read(plane)
+        block = self._block
+        if plane not in block:
+            block = self._block = self.stack.read_block(plane, _BLOCK_BYTES)
+        return block[plane]
+
     def find_frame(self, mask: NDArray[np.bool_]) -> Frame:
         """Choose the frame in which a mask ``(h, w)`` becomes logits: the whole plane, or a view of a tiled one."""
         return self._whole if self.grid is None else self.grid.find_view(mask_extent(mask))
@@ -199,11 +214,12 @@ class EmbeddingCache:
 
     def forget(self) -> None:
         """Compare the pixels of each plane again when it is next asked for; needed after editing them in place."""
-        for recent in (self._recent, self._tiled, self._pixels):
-            recent.clear()
-        self._hashes.clear()
+        for kept in (self._recent, self._tiled, self._hashes):
+            kept.clear()
+        self._block = {}
 
     def _embed(self, planes: list[Plane]) -> Iterator[Plane]:
+        self._block = {}  # pixels may have changed since
         missing: list[tuple[Place, Pixels, int]] = []
         waiting: list[Plane] = []  # planes of which something is, or was, missing
         for plane in planes:
@@ -236,19 +252,15 @@ class EmbeddingCache:
         return self._whole if self.grid is None else self.grid.tiles[place[-1]]
 
     def _read(self, place: Place) -> tuple[Pixels, int]:
-        pixels = self.stack.read(place) if self.grid is None else self._read_tile(place[:-1], self.grid, place[-1])
+        pixels = self.pixels(place) if self.grid is None else self._read_tile(place[:-1], self.grid, place[-1])
         self._hashes[place] = plane_hash(pixels)
         return pixels, self._hashes[place]
 
     def _read_tile(self, plane: Plane, grid: TileGrid, tile: int) -> Pixels:
-        height, width = self.stack.plane_shape
-        if height * width * max(1, len(self.stack.channels)) * self.stack.dtype.itemsize > _WHOLE_BYTES:
+        if self.stack.plane_bytes > _BLOCK_BYTES:
             return grid.read(self.stack, plane, tile)
-        pixels = self._pixels.get(plane)
-        if pixels is None:
-            pixels = self._pixels.put(plane, self.stack.read(plane))
         frame = grid.tiles[tile]
-        return reduce_pixels(pixels[frame.window], grid.reduction(frame))
+        return reduce_pixels(self.pixels(plane)[frame.window], grid.reduction(frame))
 
     def _encode(self, missing: list[tuple[Place, Pixels, int]]) -> list[ImageEmbedding]:
         """Encode planes or tiles of one size together."""

@@ -298,7 +298,7 @@ class Segmenter:
         how["step"] = how["step"] or StepPrompt.suited_to(self._sam.config)
         found = propagate(
             [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)],
-            SamVision(self._sam, self._cache.embedding, self._stack.read),
+            SamVision(self._sam, self._cache.embedding, self._cache.pixels),
             axis=axis,
             positions=positions,
             get_labels=partial(read_plane, self._turned_labels),

@@ -61,6 +61,11 @@ class Stack:
         return height, width
 
     @property
+    def plane_bytes(self) -> int:
+        """Bytes of the pixels of a plane that are looked at."""
+        return math.prod(self.plane_shape) * max(1, len(self.channels)) * self.dtype.itemsize
+
+    @property
     def axes(self) -> tuple[str, ...]:
         """What each axis of `array` is: ``"stack"``, ``"c"``, ``"y"`` or ``"x"``."""
         names = ["stack"] * len(self.stack_shape) + ["y", "x"]
@@ -101,7 +106,42 @@ class Stack:
         ndarray
             ``(h, w)``, or ``(h, w, c)`` where the stack has channels; the dtype of the stack.
         """
-        index: list[int | slice] = [*self.check_plane(plane), *window]
+        return self._take([*self.check_plane(plane), *window])
+
+    def read_block(self, plane: Plane, most: int) -> dict[Plane, Pixels]:
+        """Read a plane, and with it those that share its chunks of the array: they cost no further reading.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            Index of the plane.
+        most : int
+            Bytes that they may have together; a single plane may have more.
+
+        Returns
+        -------
+        dict of tuple of int to ndarray
+            What `read` would return of each.
+        """
+        plane = self.check_plane(plane)
+        positions = self._stored_together(plane, max(1, most // self.plane_bytes))
+        if len(positions) < 2:
+            return {plane: self.read(plane)}
+        block = self._take([*plane[:-1], slice(positions.start, positions.stop), *WHOLE])
+        return {(*plane[:-1], position): pixels for position, pixels in zip(positions, block, strict=True)}
+
+    def _stored_together(self, plane: Plane, most: int) -> range:
+        """Positions along the last leading axis that share the chunks of a plane, that of the plane among them."""
+        if not plane:
+            return range(0)
+        axes = [axis for axis in range(len(self.array.shape)) if axis != self.channel_axis]
+        depth = chunk_shape(self.array)[axes[-3]]
+        chunk = plane[-1] // depth * depth
+        count = min(depth, most)
+        start = chunk + (plane[-1] - chunk) // count * count
+        return range(start, min(start + count, chunk + depth, self.stack_shape[-1]))
+
+    def _take(self, index: list[int | slice]) -> Pixels:
         if self.channel_axis is None:
             return np.asarray(self.array[tuple(index)])
         first = min(self.channels)

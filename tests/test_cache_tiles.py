@@ -58,7 +58,7 @@ def test_every_tile_is_encoded_once(opened, image, encoder, batch_size):
 
 def test_a_view_encodes_the_tile_it_needs(opened, image, encoder):
     cache = opened(image)
-    view = cache.grid.find_view((10.0, 10.0, 20.0, 20.0))
+    view = cache.grid.first_view((10.0, 10.0, 20.0, 20.0))
     embedding = cache.embedding((1,)).view(view)
     assert embedding.frame == view
     assert encoder["tiles"] == 1

@@ -54,6 +54,15 @@ def test_each_channel_has_its_own_contrast():
     assert made[:, 0, 0].tolist() == [127.5, 63.75, 0]
 
 
+def test_a_frame_that_spans_two_shows_both_at_the_detail_of_the_first():
+    one = Frame((96, 96), (192, 192), (192, 192), origin=(32, 64), plane_shape=(600, 500))
+    other = Frame((192, 200), (192, 200), (192, 224), origin=(96, 300), plane_shape=(600, 500))
+    both = one.spanning(other)
+    assert (both.origin, both.original_size, both.input_size) == ((32, 64), (256, 436), (512, 872))
+    assert both.padded_size == (512, 896)
+    assert both.spanning(both) == both
+
+
 def test_pixels_beyond_the_contrast_are_clipped():
     made = to_model_input(np.array([[-5, 0, 300]]), AS_IS, frame((1, 3), (1, 3)))
     assert made[0].tolist() == [[0, 0, 255]]

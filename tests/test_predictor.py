@@ -84,25 +84,6 @@ def test_given_logits_win_over_the_mask(tiny_sam, embedding):
     np.testing.assert_array_equal(logits_of(given), logits_of(painted))
 
 
-def test_replayed_clicks_are_decoded_one_by_one_with_the_logits_before(tiny_sam, embedding):
-    replayed = predict(tiny_sam, embedding, [CLICKS], replay_clicks=True)[0]
-    logits = None
-    for clicks in (1, 2, 3):
-        prompt = Prompt(points=CLICKS.points[:clicks], point_labels=CLICKS.point_labels[:clicks])
-        by_hand = predict(tiny_sam, embedding, [prompt], mask_input=[logits])[0]
-        logits = by_hand.low_res_logits[0]
-    np.testing.assert_array_equal(logits_of(replayed), logits_of(by_hand))
-
-
-def test_replaying_starts_with_the_box_where_there_is_one(tiny_sam, embedding):
-    prompt = replace(POINT, box=BOX.box)
-    replayed = predict(tiny_sam, embedding, [prompt, POINT], replay_clicks=True)
-    first = predict(tiny_sam, embedding, [BOX])[0]
-    by_hand = predict(tiny_sam, embedding, [prompt], mask_input=[first.low_res_logits[0]])[0]
-    np.testing.assert_allclose(logits_of(replayed[0]), logits_of(by_hand), atol=1e-6)
-    np.testing.assert_allclose(logits_of(replayed[1]), logits_of(predict(tiny_sam, embedding, [POINT])[0]), atol=1e-6)
-
-
 def test_no_prompts_give_no_predictions(tiny_sam, embedding):
     assert predict(tiny_sam, embedding, []) == ()
 

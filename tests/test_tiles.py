@@ -1,12 +1,14 @@
 """Where tiles and views are: every place is covered, and whatever is to be seen has a view."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_sam.image import Frame
 from napari_sam.model.config import CONFIGS
 from napari_sam.tiles import TileGrid
 
@@ -61,7 +63,7 @@ def test_every_level_is_covered_by_tiles_that_overlap_as_asked_for(shape, name, 
 def test_whatever_is_asked_for_is_in_the_view(shape, name, data):
     grid = tiles_of(shape, name)
     rows, columns = (sorted(data.draw(st.tuples(*[st.integers(0, n - 1)] * 2))) for n in shape)
-    view = grid.find_view((rows[0], columns[0], rows[1], columns[1]))
+    view = grid.first_view((rows[0], columns[0], rows[1], columns[1]))
     assert inside(view, grid)
     assert view.window[0].start <= rows[0] <= rows[1] < view.window[0].stop
     assert view.window[1].start <= columns[0] <= columns[1] < view.window[1].stop
@@ -71,15 +73,22 @@ def test_whatever_is_asked_for_is_in_the_view(shape, name, data):
 def test_looking_further_ends_at_the_whole_plane(shape, name, row, column):
     grid = tiles_of(shape, name)
     point = (row * (shape[0] - 1), column * (shape[1] - 1)) * 2
-    view = grid.find_view(point)
+    everything = (0.0, 0.0, shape[0] - 1.0, shape[1] - 1.0)
+    view, following = None, grid.first_view(point)
     for _ in range(20):
-        view = grid.find_view(point, after=view)
+        view, following = following, grid.next_view(following, point, everything)
+        if following is None:
+            break
+    assert following is None
     assert view.original_size == shape
 
 
-def test_a_click_in_the_middle_of_a_tile_needs_that_tile_alone():
+def test_a_window_deep_in_a_tile_needs_that_tile_alone():
     grid = tiles_of((2000, 2000), tile="auto")
-    assert grid.find_view((256.0, 256.0, 256.0, 256.0)) in grid.tiles
+    view = Frame((256, 256), (256, 256), (256, 256), origin=(128, 64), plane_shape=(2000, 2000))
+    assert list(grid.tiles_under(view)) == [(grid.tiles[0], 0)]
+    on_the_seam = replace(view, origin=(128, 300))
+    assert len(list(grid.tiles_under(on_the_seam))) > 1
 
 
 def test_a_tile_of_a_coarser_level_shows_a_larger_window():

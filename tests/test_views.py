@@ -1,6 +1,7 @@
-"""Prompts on a tiled plane: one mask per object wherever the tiles end."""
+"""Prompts on a plane that is looked at through views: one mask per object, wherever tiles and windows end."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from napari_sam import Prompt, Segmenter, load_sam, predictor
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.image import Frame
 from napari_sam.model.config import CONFIGS
+from napari_sam.plane_embedding import PlaneEmbedding
 from napari_sam.predictor import MaskInput, MaskPrediction
 from napari_sam.prompts import mask_to_logits
 from napari_sam.tiles import TileGrid
-from napari_sam.views import TiledEmbedding, predict
+from napari_sam.views import predict
+from napari_sam.windows import Windows
 
 SHAPE = (600, 700)
 
@@ -25,23 +28,27 @@ def iou(one, other):
 
 
 def world(monkeypatch, truth, name="nano", tile=64):
-    """Return a tiled embedding of a plane in which the model sees exactly what a view shows of the truth."""
-    grid = TileGrid.choose(truth.shape, CONFIGS[name], tile, None)
+    """Return the embedding of a plane in which the model sees exactly what a view shows of the truth."""
+    config = CONFIGS[name]
+    grid = TileGrid.choose(truth.shape, config, tile, None)
+    views = Windows.choose(truth.shape, config, grid) or grid
     seen = []
 
-    def see(sam, embedding, prompts, *, multimask_output, mask_input, replay_clicks):
+    def see(sam, embedding, prompts, *, multimask_output, mask_input):
         frame = embedding.frame
         seen.append((frame, mask_input))
         logits = mask_to_logits(truth, frame, low_res_stride=CONFIGS[name].grid.low_res_stride)
         iou = np.array([0.9], np.float32)
         return tuple(MaskPrediction(truth[frame.window][None], iou, logits[None], frame) for _ in prompts)
 
-    def tile_of(number):
-        frame = grid.tiles[number]
-        return ImageEmbedding(torch.zeros(1, *(n // grid.grid.stride for n in frame.padded_size)), frame)
+    def encode(frame):
+        return ImageEmbedding(torch.zeros(1, *(n // config.grid.stride for n in frame.padded_size)), frame)
+
+    def stored(number):
+        return encode(grid.tiles[number] if grid else Frame.for_plane(truth.shape, config.grid))
 
     monkeypatch.setattr(predictor, "predict", see)
-    return TiledEmbedding(grid, tile_of), seen
+    return PlaneEmbedding(views, stored, encode), seen
 
 
 def rectangle(top, left, height, width):
@@ -50,13 +57,13 @@ def rectangle(top, left, height, width):
     return mask
 
 
-@pytest.mark.parametrize("name", ["nano", "vit_b"])
+@pytest.mark.parametrize(("name", "tile"), [("nano", None), ("nano", 256), ("vit_b", 256)])
 @settings(max_examples=30)
 @given(top=st.integers(0, 400), left=st.integers(0, 400), height=st.integers(20, 200), width=st.integers(20, 200))
-def test_an_object_that_a_click_shows_is_found_whole_wherever_tiles_end(name, top, left, height, width):
+def test_an_object_that_a_click_shows_is_found_whole_wherever_views_end(name, tile, top, left, height, width):
     truth = rectangle(top, left, height, width)
     with pytest.MonkeyPatch.context() as patch:
-        embedding, _ = world(patch, truth, name, tile=256)
+        embedding, _ = world(patch, truth, name, tile)
         [prediction] = predict(None, embedding, [Prompt(points=[[top + height // 2, left + width // 2]])])
     assert iou(prediction.masks[0], truth) > 0.95  # less than half a cell of the logits may lie behind the edge
 
@@ -70,9 +77,10 @@ def test_a_box_larger_than_a_tile_is_decoded_once_in_a_view_that_shows_it(monkey
 
 
 def test_a_click_on_endless_background_is_not_followed_through_the_whole_plane(monkeypatch):
-    embedding, seen = world(monkeypatch, np.ones((3000, 3000), bool))
-    predict(None, embedding, [Prompt(points=[[1500, 1500]])])
-    assert max(max(frame.original_size) for frame, _ in seen) == 64 * 2**3
+    embedding, seen = world(monkeypatch, np.ones((9000, 9000), bool), tile=256)
+    predict(None, embedding, [Prompt(points=[[4500, 4500]])])
+    [first, *_], largest = seen[0][0].original_size, max(max(frame.original_size) for frame, _ in seen)
+    assert first < largest <= first * 2**3
 
 
 def test_specks_far_from_the_object_do_not_ask_for_a_larger_view(monkeypatch):
@@ -89,6 +97,29 @@ def test_prompts_come_back_in_their_order_and_share_views(monkeypatch):
     predictions = predict(None, embedding, [near, far, near])
     assert [p.masks[0].sum() for p in predictions] == [400, 0, 400]
     assert len(seen) < 2 * len(predictions)
+
+
+def test_an_object_of_a_few_pixels_is_looked_at_more_closely(monkeypatch):
+    truth = rectangle(300, 300, 5, 6)
+    embedding, seen = world(monkeypatch, truth, tile=None)
+    [prediction] = predict(None, embedding, [Prompt(points=[[302, 302]])])
+    scales = [frame.scale for frame, _ in seen]
+    assert scales == [(1.0, 1.0), (4.0, 4.0)]
+    assert iou(prediction.masks[0], truth) == 1
+
+
+def test_a_closer_look_that_sees_nothing_does_not_lose_what_was_seen_before(monkeypatch):
+    truth = rectangle(300, 300, 5, 6)
+    embedding, _ = world(monkeypatch, truth, tile=None)
+    see = predictor.predict
+
+    def blind_when_close(*args, **keywords):
+        found = see(*args, **keywords)
+        return [replace(each, low_res_logits=each.low_res_logits - 99 * (each.frame.scale[0] > 1)) for each in found]
+
+    monkeypatch.setattr(predictor, "predict", blind_when_close)
+    [prediction] = predict(None, embedding, [Prompt(points=[[302, 302]])])
+    assert iou(prediction.masks[0], truth) == 1
 
 
 def test_what_was_found_refines_the_next_call_in_another_view(monkeypatch):
@@ -121,12 +152,25 @@ def test_joined_tiles_have_the_features_of_the_whole(level):
         ]
         return torch.from_numpy(np.stack(np.meshgrid(*cells, indexing="ij"))).float()
 
-    embedding = TiledEmbedding(grid, lambda number: ImageEmbedding(place(grid.tiles[number]), grid.tiles[number]))
-    extent = (400.0, 700.0, 700.0, 1100.0) if level == 0 else (900.0, 300.0, 1500.0, 1100.0)
-    view = grid.find_view(extent)
-    assert grid.level(view) == level
-    assert len(list(grid.tiles_under(view))) > 1
+    views = Windows.choose((3000, 2500), CONFIGS["nano"], grid)
+    stored = [ImageEmbedding(place(tile), tile) for tile in grid.tiles]
+    embedding = PlaneEmbedding(views, stored.__getitem__, place)
+    extent = (300.0, 700.0, 700.0, 1100.0) if level == 0 else (900.0, 300.0, 1400.0, 900.0)
+    view = views.first_view(extent, sized=True)
+    assert views.level(view) == level
+    assert len(list(views.tiles_under(view))) > 1
     torch.testing.assert_close(embedding.view(view).image_embedding, place(view))
+
+
+def test_a_window_of_a_plane_that_is_encoded_whole_is_cut_out_of_it():
+    views = Windows.choose((250, 300), CONFIGS["nano"], None)
+    [(whole, _)] = views.tiles_under(Frame.for_plane((250, 300), CONFIGS["nano"].grid))
+    cells = torch.arange(64 * 80).reshape(1, 64, 80)
+    view = views.first_view((100.0, 200.0, 140.0, 230.0), sized=True)
+    seen = PlaneEmbedding(views, lambda _: ImageEmbedding(cells, whole), None).view(view)
+    first = [start * 2 // 8 for start in view.origin]
+    assert seen.image_embedding[0, 0, 0] == cells[0, *first]
+    assert seen.image_embedding.shape[1:] == tuple(n // 8 for n in view.padded_size) < (64, 80)
 
 
 class Endless:

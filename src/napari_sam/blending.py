@@ -38,9 +38,10 @@ def blend(one: PlaneState, other: PlaneState, weight: float, plane: Plane) -> Pl
         Where the result is.
     """
     join = _average if iou(one.mask, other.mask) >= _FAR_APART else _between
-    logits = join(one.logits, other.seen_in(one.frame), weight)
+    frame = one.frame.spanning(other.frame)
+    logits = join(one.seen_in(frame), other.seen_in(frame), weight)
     score = weight * one.score + (1 - weight) * other.score
-    return replace(one, plane=plane, mask=upscaled_mask(logits, one.frame), score=score, logits=logits)
+    return replace(one, plane=plane, mask=upscaled_mask(logits, frame), score=score, logits=logits, frame=frame)
 
 
 def _average(one: Crop, other: Crop, weight: float) -> Crop:

@@ -14,11 +14,14 @@ from napari_sam.cache_key import describe, plane_hash
 from napari_sam.cache_store import EmbeddingStore, Location, Values, open_store
 from napari_sam.contrast import Contrast
 from napari_sam.embeddings import ImageEmbedding, encode
+from napari_sam.extents import mask_extent
 from napari_sam.image import Frame
 from napari_sam.model.sam import Sam
+from napari_sam.plane_embedding import PlaneEmbedding
 from napari_sam.stack import Pixels, Plane, Stack, reduce_pixels
 from napari_sam.tiles import TileChoice, TileGrid
-from napari_sam.views import Embedding, TiledEmbedding, mask_extent
+from napari_sam.views import Embedding
+from napari_sam.windows import Windows
 
 _RECENT = 8  # planes kept as tensors, 2 to 16 MiB each: clicks and propagation stay near one plane
 _RECENT_TILES = 24  # 4 MiB each; one view is joined from up to 9
@@ -61,9 +64,10 @@ class EmbeddingCache:
         self.batch_size = batch_size
         contrast = store.attributes["contrast"]
         self.contrast = Contrast(contrast["kind"], tuple(contrast["low"]), tuple(contrast["high"]))
+        self._views = Windows.choose(stack.plane_shape, sam.config, grid) or grid
         self._whole = Frame.for_plane(stack.plane_shape, sam.config.grid)
         self._recent: _Recent[ImageEmbedding] = _Recent(_RECENT_TILES if grid else _RECENT)
-        self._tiled: _Recent[TiledEmbedding] = _Recent(2)
+        self._seen: _Recent[PlaneEmbedding] = _Recent(_RECENT)
         self._block: dict[Plane, Pixels] = {}  # what was read last
         self._hashes: dict[Place, int] = {}
 
@@ -111,7 +115,7 @@ class EmbeddingCache:
         return cls(store, sam=sam, stack=stack, grid=grid, batch_size=batch_size)
 
     def embedding(self, plane: Plane) -> Embedding:
-        """Return the embedding of a plane; that of a tiled plane finds or makes its tiles when a view is asked for.
+        """Return the embedding of a plane; one that has views finds or makes what they need when they are asked for.
 
         Raises
         ------
@@ -120,12 +124,20 @@ class EmbeddingCache:
         OSError
             If it had to be encoded and cannot be stored.
         """
-        if self.grid is None:
+        if self._views is None:
             return self.get_or_encode(plane)
         plane = self.stack.check_plane(plane)
-        if (recent := self._tiled.get(plane)) is not None:
+        if (recent := self._seen.get(plane)) is not None:
             return recent
-        return self._tiled.put(plane, TiledEmbedding(self.grid, lambda tile: self.get_or_encode((*plane, tile))))
+        tiled = self.grid is not None
+        return self._seen.put(
+            plane,
+            PlaneEmbedding(
+                self._views,
+                lambda number: self.get_or_encode((*plane, number) if tiled else plane),
+                lambda frame: self._encode_window(plane, frame),
+            ),
+        )
 
     def get_or_encode(self, place: Place) -> ImageEmbedding:
         """Return the embedding of a whole plane or of a tile: a recent one, a stored one, or one made and stored now.
@@ -160,8 +172,10 @@ class EmbeddingCache:
         return block[plane]
 
     def find_frame(self, mask: NDArray[np.bool_]) -> Frame:
-        """Choose the frame in which a mask ``(h, w)`` becomes logits: the whole plane, or a view of a tiled one."""
-        return self._whole if self.grid is None else self.grid.find_view(mask_extent(mask))
+        """Choose the frame in which a mask ``(h, w)`` becomes logits: the whole plane, or a view."""
+        if self._views is None or not mask.any():
+            return self._whole
+        return self._views.first_view(mask_extent(mask), sized=True)
 
     def embed(self, planes: Iterable[Plane] | None = None) -> Iterator[Plane]:
         """Encode what is missing, and yield each plane that was encoded once it is safely stored.
@@ -214,7 +228,7 @@ class EmbeddingCache:
 
     def forget(self) -> None:
         """Compare the pixels of each plane again when it is next asked for; needed after editing them in place."""
-        for kept in (self._recent, self._tiled, self._hashes):
+        for kept in (self._recent, self._seen, self._hashes):
             kept.clear()
         self._block = {}
 
@@ -261,6 +275,12 @@ class EmbeddingCache:
             return grid.read(self.stack, plane, tile)
         frame = grid.tiles[tile]
         return reduce_pixels(self.pixels(plane)[frame.window], grid.reduction(frame))
+
+    def _encode_window(self, plane: Plane, frame: Frame) -> ImageEmbedding:
+        """Encode a window that shows more detail than is stored."""
+        large = self.stack.plane_bytes > _BLOCK_BYTES
+        pixels = self.stack.read(plane, frame.window) if large else self.pixels(plane)[frame.window]
+        return encode(self.sam, [pixels], contrast=self.contrast, frames=[frame])[0]
 
     def _encode(self, missing: list[tuple[Place, Pixels, int]]) -> list[ImageEmbedding]:
         """Encode planes or tiles of one size together."""

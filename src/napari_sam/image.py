@@ -1,6 +1,7 @@
 """From the pixels of a plane to the input of a model, and the geometry between the two."""
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -65,6 +66,20 @@ class Frame:
     def whole(self) -> Size:
         """``(h, w)`` of the plane."""
         return self.original_size if self.plane_shape is None else self.plane_shape
+
+    def spanning(self, other: Self) -> Self:
+        """Return the frame of all that two frames of a plane show, as detailed as this one."""
+        if other == self:
+            return self
+        multiple = math.gcd(*self.padded_size, *other.padded_size)
+        axes = []
+        for one, two, scale in zip(self.window, other.window, self.scale, strict=True):
+            start = min(one.start, two.start)
+            length = max(one.stop, two.stop) - start
+            shown = round(length * scale)
+            axes.append((length, shown, -(-shown // multiple) * multiple, start))
+        original, shown_size, padded, origin = zip(*axes, strict=True)
+        return type(self)(original, shown_size, padded, origin, self.whole)
 
     def on_plane(self, values: NDArray[Any], outside: float = 0) -> NDArray[Any]:
         """Put ``(..., *original_size)`` into ``(..., *plane_shape)``; where the frame is the whole plane, do nothing.

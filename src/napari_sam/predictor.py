@@ -81,7 +81,6 @@ def predict(
     *,
     multimask_output: bool | None = None,
     mask_input: Sequence[LowRes | MaskInput | None] | None = None,
-    replay_clicks: bool = False,
 ) -> tuple[MaskPrediction, ...]:
     """Decode prompts that share one plane.
 
@@ -101,9 +100,6 @@ def predict(
     mask_input : sequence of (ndarray, MaskInput or None), optional
         Low-res logits of an earlier prediction, one per prompt; they take the place of the prompt's mask. Those with
         another frame of the plane are moved to that of the embedding.
-    replay_clicks : bool
-        Decode a prompt of several clicks click by click, each time with the logits of the time before, as a user
-        would have come to it and as the model was trained (Kirillov et al. 2023, sec. A "Training algorithm").
 
     Returns
     -------
@@ -116,8 +112,6 @@ def predict(
         If ``mask_input`` does not fit the prompts or the plane.
     """
     logits = _checked_mask_input(mask_input, len(prompts), embedding.frame, sam.config.grid.low_res_stride)
-    if replay_clicks:
-        logits = _replay(sam, embedding, prompts, logits)
     results: dict[int, MaskPrediction] = {}
     for chunk, multimask in _chunks_of_one_kind(prompts, logits, multimask_output, _at_once(sam, embedding.frame)):
         with torch.inference_mode():
@@ -238,30 +232,6 @@ def _at_once(sam: Sam, frame: Frame) -> int:
     one = sam.config.decoder.dim * height * width * sam.dtype.itemsize
     allowed = _TOKEN_BYTES_CPU if sam.device.type == "cpu" else _TOKEN_BYTES
     return max(1, allowed // one)
-
-
-def _replay(
-    sam: Sam, embedding: ImageEmbedding, prompts: Sequence[Prompt], mask_input: Sequence[LowRes | None]
-) -> list[LowRes | None]:
-    """Logits as they were before the last click of each prompt; given ones are left as they are."""
-    logits = list(mask_input)
-    fresh = [i for i, given in enumerate(mask_input) if given is None]
-    for clicks in range(max((len(prompt.points) for prompt in prompts), default=0)):
-        going_on = [i for i in fresh if _first_round(prompts[i]) <= clicks < len(prompts[i].points)]
-        earlier = [_first_clicks(prompts[i], clicks) for i in going_on]
-        decoded = predict(sam, embedding, earlier, mask_input=[logits[i] for i in going_on])
-        for index, prediction in zip(going_on, decoded, strict=True):
-            logits[index] = prediction.low_res_logits[0]
-    return logits
-
-
-def _first_round(prompt: Prompt) -> int:
-    """Clicks of the first round: none if a box or a mask can be decoded without them."""
-    return 1 if prompt.box is None and prompt.mask is None else 0
-
-
-def _first_clicks(prompt: Prompt, clicks: int) -> Prompt:
-    return replace(prompt, points=prompt.points[:clicks], point_labels=(prompt.point_labels or ())[:clicks])
 
 
 def _checked_mask_input(

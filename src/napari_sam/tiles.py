@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Self
 
+from napari_sam.extents import is_inside, union
 from napari_sam.image import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_sam.extents import Extent
     from napari_sam.model.config import InputGrid, SamConfig, Size
     from napari_sam.stack import Pixels, Plane, Stack
 
 TileChoice = int | Literal["auto"] | None
-Extent = tuple[float, float, float, float]  # top, left, bottom, right in data pixels, the outermost pixels' centres
-
-# Shares of a view's side. What a prompt says lies so far from the edge, or another view is chosen; a mask that comes
-# nearer than this may go on behind the edge; and a tile that others could be joined to lacks its surroundings, so that
-# things near its edge look different there.
-_MARGIN, _EDGE, _BLURRED = 1 / 16, 1 / 32, 1 / 8
+# Shares of a tile's side. What a prompt says lies so far from the edge, or another tile is chosen; a mask that comes
+# nearer than this may go on behind the edge.
+_MARGIN, _EDGE = 1 / 16, 1 / 32
 _SMALLEST = 64  # pixels; twice the coarsest stride of an encoder
 
 
@@ -30,9 +29,9 @@ _SMALLEST = 64  # pixels; twice the coarsest stride of an encoder
 class TileGrid:
     """Where the tiles of a plane are, and through which windows prompts are decoded.
 
-    Level 0 is the plane as it is, each further level shows it at half the size, down to one that a single view can
-    show whole. Every level is covered by overlapping tiles of one size. A view is what a prompt is decoded in: a tile,
-    or, where the encoder looks only at a neighbourhood, any window joined from tiles.
+    Level 0 is the plane as it is, each further level shows it at half the size, down to one that a single tile can
+    show whole. Every level is covered by overlapping tiles of one size. A prompt is decoded in a tile, or, where the
+    encoder looks only at a neighbourhood, in any window joined from tiles: see `Windows`.
 
     Attributes
     ----------
@@ -110,33 +109,27 @@ class TileGrid:
         """Pixels of the plane that become one pixel of the frame's level, along each axis."""
         return int(2 ** self.level(frame))
 
-    def find_view(self, extent: Extent, after: Frame | None = None) -> Frame:
-        """Choose the window that shows an extent best.
+    def first_view(self, extent: Extent, *, sized: bool = True) -> Frame:
+        """Choose the tile in which to look for an object: the most detailed one that shows the extent with a margin."""
+        return self._find(extent)
+
+    def next_view(self, frame: Frame, said: Extent, seen: Extent, *, closer: bool = False) -> Frame | None:
+        """Choose where to look next, or return None if a tile will do.
 
         Parameters
         ----------
-        extent : tuple of float
-            What has to be seen.
-        after : Frame, optional
-            A view that turned out to be too small: the next one shows more or is at least somewhere else.
-
-        Returns
-        -------
-        Frame
-            The most detailed view with a margin around the extent; the one of the whole plane if none has.
+        frame : Frame
+            Of the tile.
+        said, seen : tuple of float
+            Extents of the prompt and of the mask that was found.
+        closer : bool
+            Not looked at: nothing is stored that shows more detail.
         """
-        for level in range(self.level(after) if after else 0, self.levels):
-            candidates = list(dict.fromkeys(self._candidates(level, extent)))
-            if after in candidates:
-                candidates = candidates[candidates.index(after) + 1 :]
-            for frame in candidates:
-                if self._holds(frame, extent, _MARGIN):
-                    return frame
-        return next(self._candidates(self.levels - 1, extent))
-
-    def shows(self, frame: Frame, extent: Extent) -> bool:
-        """Whether an object of this extent is seen whole."""
-        return self._holds(frame, extent, _EDGE)
+        both = union(said, seen)
+        if is_inside(both, frame, self.plane_shape, _EDGE):
+            return None
+        following = self._find(both, after=frame)
+        return None if following == frame else following
 
     def read(self, stack: Stack, plane: Plane, tile: int) -> Pixels:
         """Read the pixels of a tile of a plane, made fewer for a coarser level."""
@@ -144,7 +137,36 @@ class TileGrid:
         return stack.read_reduced(plane, frame.window, self.reduction(frame))
 
     def tiles_under(self, view: Frame) -> Iterator[tuple[Frame, int]]:
-        """Yield the tiles that a view shows a part of, with their numbers."""
+        """Yield the tiles that a window of a level shows a part of, with their numbers.
+
+        If one of them holds the window and a quarter of the side that it shares with its neighbours around it, that one
+        alone: nearer to its edge features look different, for want of what lies behind.
+        """
+        under = list(self._under(view))
+        alone = [each for each in under if self._is_deep_in(each[0], view)]
+        yield from alone[:1] or under
+
+    def settle(self, start: int, side: int, *, level: int, axis: int) -> int:
+        """Move the start of a window by up to a quarter of its side, if that saves it from lying across tiles.
+
+        Parameters
+        ----------
+        start, side : int
+            Of the window, in pixels of the level.
+        level, axis : int
+            Of the level, and 0 for rows, 1 for columns.
+        """
+        margin = -(-self.overlap // 4 // self.grid.multiple) * self.grid.multiple
+        length, nearest = self._padded(level, axis), []
+        for tile in self._starts(level, axis):
+            low = tile + (margin if tile else 0)
+            high = tile + self.side - side - (margin if tile + self.side < length else 0)
+            if low <= high:
+                nearest.append(min(max(start, low), high))
+        settled = min(nearest, key=lambda each: abs(each - start), default=start)
+        return settled if abs(settled - start) <= side // 4 else start
+
+    def _under(self, view: Frame) -> Iterator[tuple[Frame, int]]:
         level = self.level(view)
         starts = [self._starts(level, axis) for axis in (0, 1)]
         first = sum(len(self._starts(below, 0)) * len(self._starts(below, 1)) for below in range(level))
@@ -156,44 +178,36 @@ class TileGrid:
             number = first + row * len(starts[1]) + column
             yield self.tiles[number], number
 
+    def _is_deep_in(self, tile: Frame, view: Frame) -> bool:
+        margin = self.overlap * self.reduction(tile) // 4
+        for axis in (0, 1):
+            inner, outer = view.window[axis], tile.window[axis]
+            before = inner.start - outer.start >= (margin if outer.start > 0 else 0)
+            after = outer.stop - inner.stop >= (margin if outer.stop < self.plane_shape[axis] else 0)
+            if not (before and after):
+                return False
+        return True
+
     @property
     def _zoom(self) -> float:
         """Model pixels per pixel of level 0."""
         return 1.0 if self.joined else max(self.grid.input_size((self.side, self.side))) / self.side
 
-    def _candidates(self, level: int, extent: Extent) -> Iterator[Frame]:
-        """Yield views of a level that may show an extent, the cheapest first."""
-        centre = [(extent[axis] + extent[axis + 2] + 1) / 2 / 2**level for axis in (0, 1)]
+    def _find(self, extent: Extent, after: Frame | None = None) -> Frame:
+        """Return the most detailed tile with a margin around an extent, the one of the whole plane if none has."""
+        frame = after
+        for level in range(self.level(after) if after else 0, self.levels):
+            frame = self._nearest(level, extent)
+            if frame != after and is_inside(extent, frame, self.plane_shape, _MARGIN):
+                return frame
+        return frame or self.tiles[-1]
+
+    def _nearest(self, level: int, extent: Extent) -> Frame:
         top, left = (
             min(self._starts(level, axis), key=lambda start, at=at: abs(start + self.side / 2 - at))  # type: ignore[misc]
-            for axis, at in enumerate(centre)
+            for axis, at in enumerate((extent[axis] + extent[axis + 2] + 1) / 2 / 2**level for axis in (0, 1))
         )
-        yield self._frame(level, (top, left))
-        if self.joined:
-            step = max(self.grid.multiple, self.side // 16 // self.grid.multiple * self.grid.multiple)
-            ends = [max(0, self._padded(level, axis) - self.side) for axis in (0, 1)]
-            top, left = (
-                min(max(round((at - self.side / 2) / step) * step, 0), end)
-                for at, end in zip(centre, ends, strict=True)
-            )
-            yield self._frame(level, (top, left))
-
-    def _holds(self, frame: Frame, extent: Extent, margin: float) -> bool:
-        """Whether a frame shows an extent with a margin; the border of the plane needs none."""
-        if self.joined and self._is_tile(frame):
-            margin = max(margin, _BLURRED)
-        for axis in (0, 1):
-            start, size, end = frame.origin[axis], frame.original_size[axis], self.plane_shape[axis]
-            least = start + (margin * size if start > 0 else -math.inf)
-            most = start + size - 1 - (margin * size if start + size < end else -math.inf)
-            if not (least <= extent[axis] and extent[axis + 2] <= most):
-                return False
-        return True
-
-    def _is_tile(self, frame: Frame) -> bool:
-        level = self.level(frame)
-        starts = (frame.origin[axis] // 2**level in self._starts(level, axis) for axis in (0, 1))
-        return all(starts)
+        return self._frame(level, (top, left))
 
     def _starts(self, level: int, axis: int) -> list[int]:
         """Where the tiles of a level begin along an axis, evenly spread."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_sam.appearance import Appearance
-from napari_sam.views import Decoded, TiledEmbedding, predict_low_res
+from napari_sam.embeddings import ImageEmbedding
+from napari_sam.views import Decoded, predict_low_res
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ class SamVision:
     def look(self, plane: Plane, objects: Sequence[PlaneState]) -> Sequence[Appearance]:
         """Tell what objects on a plane look like."""
         embedding, channels = self.get_embedding(plane), self.sam.config.decoder.dim
-        if not isinstance(embedding, TiledEmbedding):
+        if isinstance(embedding, ImageEmbedding):
             return Appearance.of_all([each.logits for each in objects], embedding, channels=channels)
         return [Appearance.of_all([each.logits], embedding.view(each.frame), channels=channels)[0] for each in objects]
 

@@ -40,5 +40,5 @@ def test_a_padded_plane_is_whole_cells_and_not_a_row_more(original_size: tuple[i
 @given(original_size=SIZES)
 def test_nano_neither_shrinks_small_planes_nor_zooms_beyond_its_limit(original_size: tuple[int, int]) -> None:
     longest, resized = max(original_size), max(NANO.input_size(original_size))
-    assert resized <= max(1, NANO.max_zoom * longest)
+    assert resized <= max(1, max(NANO.zooms) * longest)
     assert resized >= min(longest, NANO.longest)

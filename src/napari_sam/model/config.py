@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,9 +17,9 @@ Size = tuple[int, int]
 class InputGrid:
     """How a plane of any size becomes a model input.
 
-    The longest side is brought into ``[shortest, longest]`` by one isotropic zoom of at most ``max_zoom``;
-    the result is padded at the bottom and at the right to multiples of ``multiple``. The official models use
-    a square of 1024 (Kirillov et al. 2023, sec. A): ``shortest == longest == multiple == 1024``.
+    The longest side is brought into ``[shortest, longest]`` by one isotropic zoom; the result is padded at the bottom
+    and at the right to multiples of ``multiple``. The official models use a square of 1024 (Kirillov et al. 2023,
+    sec. A): ``shortest == longest == multiple == 1024``.
 
     Attributes
     ----------
@@ -26,6 +27,9 @@ class InputGrid:
         Model pixels per cell of the image embedding.
     low_res_stride : int
         Model pixels per cell of the low-res logits.
+    zooms : tuple of int
+        If there are any, powers of two: a plane up to ``longest`` gets the one of these zooms that brings its longest
+        side nearest to ``shortest``. Cells then begin at whole pixels, and any window of a plane can be cut out.
     largest_whole : int
         Planes whose longest side is larger are encoded as tiles unless told otherwise. The official models were trained
         on pictures that had been shrunk to about half.
@@ -35,10 +39,10 @@ class InputGrid:
 
     shortest: int = 1024
     longest: int = 1024
-    max_zoom: float = float("inf")
     multiple: int = 1024
     stride: int = 16
     low_res_stride: int = 4
+    zooms: tuple[int, ...] = ()
     largest_whole: int = 2048
     tile: int = 1024
     overlap: int = 256
@@ -46,8 +50,10 @@ class InputGrid:
     def input_size(self, original_size: Size) -> Size:
         """``(h, w)`` of a plane after the resize, before padding."""
         longest = max(original_size)
-        target = min(max(longest, self.shortest), self.longest)
-        zoom = min(target / longest, self.max_zoom)
+        if self.zooms and longest <= self.longest:
+            zoom: float = min(self.zooms, key=lambda zoom: abs(math.log(zoom * longest / self.shortest)))
+        else:
+            zoom = min(max(longest, self.shortest), self.longest) / longest
         height, width = (max(1, int(side * zoom + 0.5)) for side in original_size)
         return height, width
 
@@ -164,7 +170,7 @@ _NANO = SamConfig(
     grid=InputGrid(
         shortest=512,
         longest=1024,
-        max_zoom=4.0,
+        zooms=(1, 2, 4),
         multiple=32,
         stride=8,
         low_res_stride=2,

@@ -40,9 +40,19 @@ def test_a_step_leaves_gradients_in_the_decoder_and_none_in_the_encoder(request,
     assert all(parameter.grad is None for parameter in sam.image_encoder.parameters())
 
 
-def test_a_view_has_the_embedding_of_its_plane(fresh_sam, nuclei):
+def test_a_window_shows_an_object_whole_and_its_labels_lie_on_it(fresh_nano, nuclei, rng):
+    sam = fresh_nano()
+    encoded = EncodedPair.open(nuclei, sam, None)
+    frame = encoded.draw_frame((2,), rng)
+    view = encoded.view((2,), sam, frame)
+    assert view.labels.shape == frame.padded_size == tuple(8 * side for side in view.image_embedding.shape[2:])
+    zoom = int(frame.scale[0])
+    assert torch.equal(view.labels[::zoom, ::zoom][:8, :8], torch.from_numpy(nuclei.labels[2][frame.window][:8, :8]))
+
+
+def test_a_view_has_the_embedding_of_its_plane(fresh_sam, nuclei, rng):
     sam = fresh_sam()
     encoded = EncodedPair.open(nuclei, sam, None)
-    view = encoded.view((2,), sam)
+    view = encoded.view((2,), sam, encoded.draw_frame((2,), rng))
     assert torch.equal(view.image_embedding[0], encoded.cache.get_or_encode((2,)).image_embedding)
     assert view.labels.shape == (64, 64)

@@ -1,4 +1,4 @@
-"""Whole planes that were encoded once: what a prompt encoder and a mask decoder alone are trained on."""
+"""Planes that were encoded once: what a prompt encoder and a mask decoder alone are trained on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import torch
 
 from napari_sam.cache import EmbeddingCache
 from napari_sam.contrast import estimate_contrast
+from napari_sam.embeddings import ImageEmbedding
+from napari_sam.extents import mask_extent
 from napari_sam.training.lesson import Figures, practise
 from napari_sam.training.rounds import View
 
@@ -39,13 +41,24 @@ class EncodedPair:
     def open(cls, pair: Pair, sam: Sam, folder: Path | None) -> EncodedPair:
         """Open the embeddings of a pair in ``folder``, or in memory; nothing is encoded yet."""
         contrast = estimate_contrast(pair.stack)
-        return cls(pair, EmbeddingCache.open(folder, sam=sam, stack=pair.stack, contrast=contrast, source=pair.name))
+        cache = EmbeddingCache.open(folder, sam=sam, stack=pair.stack, contrast=contrast, source=pair.name, tile="auto")
+        return cls(pair, cache)
 
-    def view(self, plane: Plane, sam: Sam) -> View:
-        """Return a plane for a model with this image encoder."""
-        embedding = self.cache.get_or_encode(plane)
-        labels = labels_in_frame(self.pair.labels[plane], embedding.frame)
-        return View(embedding.image_embedding[None].to(sam.device, sam.dtype), torch.from_numpy(labels).to(sam.device))
+    def draw_frame(self, plane: Plane, rng: np.random.Generator) -> Frame:
+        """Choose where to look for one of the objects of a plane, as `views.predict` would."""
+        embedding = self.cache.embedding(plane)
+        if isinstance(embedding, ImageEmbedding):
+            return embedding.frame
+        labels = self.pair.labels[plane]
+        extent = mask_extent(labels == rng.choice(np.unique(labels[labels > 0])))
+        return embedding.views.first_view(extent, sized=bool(rng.integers(2)))
+
+    def view(self, plane: Plane, sam: Sam, frame: Frame) -> View:
+        """Return what a frame shows of a plane, for a model with this image encoder."""
+        embedding = self.cache.embedding(plane)
+        seen = embedding if isinstance(embedding, ImageEmbedding) else embedding.view(frame)
+        labels = labels_in_frame(self.pair.labels[plane], seen.frame)
+        return View(seen.image_embedding[None].to(sam.device, sam.dtype), torch.from_numpy(labels).to(sam.device))
 
 
 class PlaneLesson:
@@ -74,17 +87,19 @@ class PlaneLesson:
         encoded = self.pairs[rng.choice(len(self.pairs), p=shares / shares.sum())]
         planes = encoded.pair.planes
         plane = planes[rng.integers(len(planes))]
-        scene = [encoded.view(plane, sam)]
+        frame = encoded.draw_frame(plane, rng)
+        scene = [encoded.view(plane, sam, frame)]
         if plane and rng.random() < self.recipe.chain_share:
             direction = int(rng.choice([-1, 1]))
             for reach in range(1, int(rng.integers(2, _LONGEST + 1))):
                 following = (*plane[:-1], plane[-1] + reach * direction)
-                scene += [encoded.view(following, sam)] if following in planes else []
+                scene += [encoded.view(following, sam, frame)] if following in planes else []
         return scene
 
 
 def labels_in_frame(labels: NDArray[Any], frame: Frame) -> NDArray[np.int64]:
-    """Bring labels ``(h, w)`` into the padded model frame: each model pixel takes what lies under its centre."""
+    """Bring labels ``(h, w)`` of a plane into a padded model frame; a model pixel takes what lies under its centre."""
+    labels = labels[frame.window]
     rows, columns = (
         ((np.arange(after) + 0.5) * before / after).astype(int)
         for before, after in zip(frame.original_size, frame.input_size, strict=True)

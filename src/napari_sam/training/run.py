@@ -187,6 +187,7 @@ def _encode(pairs: Sequence[EncodedPair]) -> Iterator[Encoded]:
     done = 0
     for encoded in pairs:
         for plane in encoded.pair.planes:
-            encoded.cache.get_or_encode(plane)
+            for _ in encoded.cache.embed([plane]):
+                pass
             done += 1
             yield Encoded(done, total)

@@ -142,7 +142,7 @@ class Windows:
     @property
     def _largest(self) -> int:
         """Side of the largest window in model pixels."""
-        return self.tiles.side if self.tiles else max(self._whole.padded_size)
+        return max(self.tiles.side, _LEAST) if self.tiles else max(self._whole.padded_size)
 
     def _around(self, extent: Extent, wanted: float, level: int) -> Frame:
         """Return a window of a level around an extent, or of a coarser one if it does not fit.

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from napari_sam.training.recipe import Recipe
@@ -84,9 +85,14 @@ def test_overwriting_starts_over(fresh_sam, nuclei, plan):
     assert steps == [1, 2, 3, 4]
 
 
-def test_a_model_of_fixed_input_size_cannot_be_trained_on_crops(fresh_sam, nuclei, plan):
-    with pytest.raises(ValueError, match="--freeze-encoder"):
-        train(fresh_sam(), [nuclei], replace(plan, freeze_encoder=False))
+def test_the_whole_of_a_model_of_fixed_input_size_is_trained_on_crops_of_that_size(fresh_sam, nuclei, plan):
+    sam = fresh_sam()
+    before = {name: value.clone() for name, value in sam.state_dict().items()}
+    events = list(train(sam, [nuclei], replace(plan, freeze_encoder=False, held_out=0.0)))
+    assert [type(event) for event in events] == [Validated] + [Step] * 4 + [Validated]
+    after = sam.state_dict()
+    for part in ("image_encoder.blocks", "image_encoder.neck", "mask_decoder"):
+        assert any(name.startswith(part) and not torch.equal(before[name], after[name]) for name in before)
 
 
 def test_an_output_that_exists_is_refused_at_once(fresh_sam, nuclei, plan):

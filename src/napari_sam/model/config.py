@@ -47,6 +47,11 @@ class InputGrid:
     tile: int = 1024
     overlap: int = 256
 
+    @property
+    def fixed_side(self) -> int | None:
+        """Side of the square that every input is padded to; None if planes keep their shape."""
+        return self.longest if self.multiple == self.longest else None
+
     def input_size(self, original_size: Size) -> Size:
         """``(h, w)`` of a plane after the resize, before padding."""
         longest = max(original_size)

@@ -74,12 +74,16 @@ class Crop:
 
 
 def draw_batch(
-    sources: Sequence[Source], *, batch: int, chain_share: float, rng: np.random.Generator
+    sources: Sequence[Source], *, batch: int, chain_share: float, rng: np.random.Generator, side: int | None = None
 ) -> tuple[Crop, ...]:
-    """Draw crops of one size, single views or chains, with about as many pixels as ``batch`` middle-sized ones."""
+    """Draw crops of one size, single views or chains, with about as many pixels as ``batch`` middle-sized ones.
+
+    Their size is drawn, unless it is the fixed ``side`` of a model's input.
+    """
+    sizes, middle = (_SIZES, CROP) if side is None else ((side,), side)
     views = int(rng.choice(_LENGTHS, p=_LENGTH_SHARES)) if rng.random() < chain_share else 1
-    size = int(rng.choice(_SIZES)) if views <= batch else min(_SIZES)
-    count = max(1, round(batch * CROP**2 / size**2 / views))
+    size = int(rng.choice(sizes)) if views <= batch else min(sizes)
+    count = max(1, round(batch * middle**2 / size**2 / views))
     return tuple(draw_crop(sources, views=views, size=size, rng=rng) for _ in range(count))
 
 

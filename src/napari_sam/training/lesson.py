@@ -48,7 +48,7 @@ class Lesson(Protocol[Model]):
 
 
 class CropLesson:
-    """Augmented crops through the whole model; for models that take planes of any size.
+    """Augmented crops through the whole model, as large as its input if that is fixed.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ class CropLesson:
     def __call__(self, sam: Sam, rng: np.random.Generator) -> Figures:
         """See `Lesson`."""
         recipe = self.recipe
-        crops = draw_batch(self.sources, batch=recipe.batch, chain_share=recipe.chain_share, rng=rng)
+        side = sam.config.grid.fixed_side
+        crops = draw_batch(self.sources, batch=recipe.batch, chain_share=recipe.chain_share, rng=rng, side=side)
         images = torch.stack([crop.images for crop in crops]).flatten(0, 1)  # (crops * views, 3, S, S)
         embeddings = sam.encode(images.to(sam.device, memory_format=torch.channels_last))
         leaves = [each.detach().requires_grad_() for each in embeddings.split(1)]

@@ -107,21 +107,10 @@ def train(
     """
     files = Files(plan.output)
     check_output(files, overwrite=overwrite)
-    _check_model(sam, plan)
     learnt, held = hold_out(pairs, plan.held_out, seed=plan.seed)
     about = _describe(sam, learnt, held, plan)
     values = load_state(files.state, about) if files.state.exists() and not overwrite else None
     return _run(sam, learnt, held, plan, about, values)
-
-
-def _check_model(sam: Sam, plan: Plan) -> None:
-    grid = sam.config.grid
-    if grid.multiple == grid.longest and not plan.freeze_encoder:
-        msg = (
-            f"the image encoder of {sam.config.name} sees whole planes of {grid.longest} x {grid.longest} model pixels "
-            "only and cannot be trained on crops; freeze it: --freeze-encoder trains the prompt encoder and the decoder"
-        )
-        raise ValueError(msg)
 
 
 def _describe(sam: Sam, learnt: Sequence[Pair], held: Sequence[Pair], plan: Plan) -> Json:

@@ -13,6 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from napari_sam.model.sam import Sam
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -24,6 +26,7 @@ Model = TypeVar("Model", bound=nn.Module)
 _BETAS = (0.9, 0.99)
 _WEIGHT_DECAY = 0.02
 _MAX_NORM = 1.0
+_TRUNK, _VIT = ".trunk.", ("image_encoder.patch_embed", "image_encoder.pos_embed", "image_encoder.blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +191,13 @@ def _gradient(parameter: Tensor) -> Tensor:
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Split the trained parameters into those of a pretrained trunk, which learn slowly, and the others."""
+    """Split the trained parameters into those of a pretrained trunk or ViT, which learn slowly, and the others."""
     trunk: list[nn.Parameter] = []
     heads: list[nn.Parameter] = []
+    prompted = isinstance(model, Sam)  # else its image encoder is what is pretrained now
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            (trunk if ".trunk." in name else heads).append(parameter)
+            slow = _TRUNK in name or (prompted and name.startswith(_VIT))
+            (trunk if slow else heads).append(parameter)
     shares = ((heads, 1.0), (trunk, recipe.trunk_rate))
     return [{"params": parameters, "share": share} for parameters, share in shares if parameters]

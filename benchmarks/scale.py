@@ -89,14 +89,17 @@ def measured(name: str, planes: int) -> dict[str, str]:
         Counting.requests.clear()
         read = median(lambda z: cache.store.read((z,), z + 1), planes)
         asked = Counting.requests["get"]
+        ready = median(lambda z: cache.get((z,), z + 1), planes)
         encode = median(lambda z: sam.encode(torch.rand(1, 3, side, side) * 255), 3)
-    raw = encoded.image_embedding.numel() * 2
+    shape = tuple(encoded.image_embedding.shape)
+    raw, stored = (each / 2**20 for each in (2 * encoded.image_embedding.numel(), written["bytes"] / planes))
     return {
         f"{name}, {side} x {side}, pixels": f"{pixels.nbytes / 2**20:.2f} MiB ({pixels.dtype})",
         "encode": f"{encode:.3f} s",
-        "embedding": f"{raw / 2**20:.2f} MiB, stored {written['bytes'] / planes / 2**20:.2f} MiB",
+        "embedding": f"{shape}, {raw:.2f} MiB, stored {stored:.2f} MiB",
         "write": f"{write * 1e3:.0f} ms, {written['put'] / planes:g} requests",
-        "read": f"{read * 1e3:.0f} ms, {asked / planes:g} requests",
+        "read": f"{read * 1e3:.1f} ms, {asked / planes:g} requests",
+        "read, ready to decode": f"{ready * 1e3:.1f} ms",
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_sam.batches import fitting, peak_memory
 from napari_sam.cache_key import describe, plane_hash
 from napari_sam.cache_store import EmbeddingStore, Location, Values, open_store
 from napari_sam.contrast import Contrast
@@ -50,12 +51,19 @@ class EmbeddingCache:
         The image.
     grid : TileGrid or None
         Where the tiles of a plane are. None: planes are encoded whole.
-    batch_size : int
-        Planes or tiles that `embed` takes through the encoder at once.
+    batch_size : int or None
+        Planes or tiles that `embed` takes through the encoder at once. None: what fits into the memory of a GPU, and
+        one on a processor, which gains nothing from more.
     """
 
     def __init__(
-        self, store: EmbeddingStore, *, sam: Sam, stack: Stack, grid: TileGrid | None = None, batch_size: int = 1
+        self,
+        store: EmbeddingStore,
+        *,
+        sam: Sam,
+        stack: Stack,
+        grid: TileGrid | None = None,
+        batch_size: int | None = None,
     ) -> None:
         self.store = store
         self.sam = sam
@@ -70,6 +78,7 @@ class EmbeddingCache:
         self._seen: _Recent[PlaneEmbedding] = _Recent(_RECENT)
         self._block: dict[Plane, Pixels] = {}  # what was read last
         self._hashes: dict[Place, int] = {}
+        self._cost = 0  # bytes of the device that encoding a plane takes, once that is known
 
     @classmethod
     def open(
@@ -82,7 +91,7 @@ class EmbeddingCache:
         source: str | None = None,
         tile: TileChoice = None,
         overlap: int | None = None,
-        batch_size: int = 1,
+        batch_size: int | None = None,
     ) -> Self:
         """Open the cache in `folder`, or start it; one folder serves any number of images and models.
 
@@ -97,8 +106,8 @@ class EmbeddingCache:
             Where the image came from, as a note in the cache.
         tile, overlap
             How large planes are tiled, as in `TileGrid.choose`.
-        batch_size : int
-            Planes or tiles that `embed` takes through the encoder at once.
+        batch_size : int or None
+            Planes or tiles that `embed` takes through the encoder at once. None: what fits.
 
         Raises
         ------
@@ -244,7 +253,7 @@ class EmbeddingCache:
                 missing.append((place, pixels, digest))
                 if waiting[-1:] != [plane]:
                     waiting.append(plane)
-                if len(missing) == self.batch_size:
+                if len(missing) >= (self.batch_size or fitting(self.sam.device, self._cost)):
                     self._encode(missing)
                     missing = []
                     yield from waiting[:-1]  # the last one may have more tiles
@@ -289,7 +298,9 @@ class EmbeddingCache:
             same_size = list(group)
             frames = [self._frame(place) for place, _, _ in same_size]
             pixels = [pixels for _, pixels, _ in same_size]
-            embeddings = encode(self.sam, pixels, contrast=self.contrast, frames=frames)
+            with peak_memory(self.sam.device) as taken:
+                embeddings = encode(self.sam, pixels, contrast=self.contrast, frames=frames)
+            self._cost = max(self._cost, taken[0] // len(frames))
             made += [
                 self.put(place, digest, embedding)
                 for (place, _, digest), embedding in zip(same_size, embeddings, strict=True)

@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=512, help="of a plane, in pixels")
     parser.add_argument("--model", default="nano")
     arguments = parser.parse_args()
+    if arguments.planes <= 2 * max(arguments.workers):
+        parser.error(f"planes must be more than two for each worker, got {arguments.planes}")
     os.environ["OMP_NUM_THREADS"] = "1"  # of each worker; a single one would get every core
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder) / "stack.zarr"

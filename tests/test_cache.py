@@ -52,6 +52,18 @@ def opened(tiny_sam, tmp_path):
     return open_cache
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB: the description of a cache and a few tiny planes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"a small disk needs root and tmpfs: {made.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
 def values(cache):
     return {plane: cache.get_or_encode(plane).image_embedding.numpy() for plane in cache.stack.planes()}
 
@@ -327,6 +339,17 @@ class TestFolder:
         assert error.value.errno == errno.ENOSPC
         assert done == [(0,), (1,)]
         assert list(opened(image).embed()) == [(2,), (3,), (4,), (5,)]
+
+    @pytest.mark.skipif(not shutil.which("mount"), reason="a small disk is made with mount and tmpfs")
+    def test_a_disk_that_was_really_full_goes_on_when_there_is_room(self, opened, image, small_disk):
+        with pytest.raises(OSError, match=r"plane \(\d,\) cannot be written .*make room there") as error:
+            list(opened(image, folder=small_disk).embed())
+        assert error.value.errno == errno.ENOSPC
+        stored = opened(image, folder=small_disk).cached_planes()
+        assert 0 < len(stored) < len(image)
+        subprocess.run(["mount", "-o", "remount,size=1m", small_disk], check=True)
+        assert list(opened(image, folder=small_disk).embed()) == [(z,) for z in range(len(stored), len(image))]
+        assert_equal(values(opened(image, folder=small_disk)), values(opened(image, folder=None)))
 
     def test_a_full_cache_can_be_used_where_nothing_can_be_written(self, opened, image, monkeypatch):
         expected = values(opened(image))

@@ -72,7 +72,8 @@ def test_other_planes_of_a_volume_are_segmented_in_place(folder):
         assert np.unique(np.nonzero(labels.array[...])[1]).tolist() == [30]
 
 
-def test_objects_are_carried_along_the_axis_that_is_left(folder, capsys):
+def test_objects_are_carried_along_the_axis_that_is_left(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     options = ("--orientation", "yz", "--propagate", "--start", "20", "--stop", "40", "--cache", "cache")
     assert run(*SEGMENT[:3], "points.csv", *SEGMENT[4:], *options) == 0
     found = np.unique(np.nonzero(tifffile.imread("labels.tif"))[2])
@@ -80,6 +81,8 @@ def test_objects_are_carried_along_the_axis_that_is_left(folder, capsys):
     assert run("embed", "image.tif", "--cache", "cache", "--orientation", "yz") == 0
     assert "64 planes are in cache" in capsys.readouterr().out
     assert run("cache", "verify", "cache", "--image", "image.tif", "--orientation", "yz") == 0
+    assert run("cache", "info", "cache") == 0
+    assert "image.tif, yz planes" in capsys.readouterr().out
     assert run("evaluate", "image.tif", "truth.tif", "--objects", "2", "--volumes", "0", "--orientation", "yz") == 0
 
 

@@ -44,7 +44,7 @@ def test_signatures_are_as_documented():
     assert parameters(load_sam) == ["name_or_path", "device=", "dtype="]
     assert parameters(Prompt)[:2] == ["plane", "points"]
     constructor = ["image", "model", "cache=", "contrast=", "channel_axis=", "rgb=", "channels="]
-    constructor += ["orientation=", "labels=", "tile=", "overlap=", "device="]
+    constructor += ["orientation=", "labels=", "tile=", "overlap=", "device=", "source="]
     assert parameters(Segmenter) == constructor
     assert parameters(Segmenter.embed) == ["self", "planes"]
     assert parameters(Segmenter.predict)[:3] == ["self", "prompt", "multimask_output="]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_sam.prompts import Prompt
-from napari_sam.selection import resample, to_level
+from napari_sam.selection import Selection, resample, to_level
 
 FULL, LEVEL = (12, 40, 60), (6, 20, 15)
 
@@ -14,6 +14,11 @@ FULL, LEVEL = (12, 40, 60), (6, 20, 15)
 def test_the_full_resolution_changes_nothing():
     prompt = Prompt((1,), [[3, 4]])
     assert to_level(prompt, FULL, FULL) is prompt
+
+
+def test_a_note_says_what_is_looked_at():
+    assert Selection().describe("a.tif") == "a.tif"
+    assert Selection(channel=0, orientation="xz", level=2).describe("a.zarr") == "a.zarr, channel 0, xz planes, level 2"
 
 
 @given(st.integers(0, 11), st.integers(0, 39), st.integers(0, 59))

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_models import fetch_weights, models
-from napari_sam.cli_options import DEFAULTS, WHOLE, ImageOptions, ModelOptions, open_segmenter
+from napari_sam.cli_options import DEFAULTS, WHOLE, ImageOptions, ModelOptions, open_image, open_segmenter
 from napari_sam.cli_train import pretrain, train
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def embed(
     """
     planes = prod(selection.open_stack(image).stack_shape)
     if workers is None and scheduler is None:
-        seg = open_segmenter(selection.read(image), options, selection=selection, cache=cache)
+        seg = open_image(image, options, selection=selection, cache=cache)
         new = len(_collect(seg.embed(), "encoding", total=planes))
     else:
         from napari_sam.cli_cluster import make_job, run_job
@@ -190,7 +190,7 @@ def segment(
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
     given = read_prompts(prompts, plane_shape=(shape[-2], shape[-1]), orientation=selection.orientation)
-    seg = open_segmenter(selection.read(image), options, selection=selection, cache=cache)
+    seg = open_image(image, options, selection=selection, cache=cache)
     at_level = seg.cache.stack.spatial_shape
     chosen = [to_level(prompt, shape, at_level) for prompt in given]
     if propagate:
@@ -249,8 +249,8 @@ def evaluate(
 
     if output is not None:
         check_report(output, overwrite=overwrite)
-    file, truth = selection.read(image), _read_truth(labels)
-    seg = open_segmenter(file, options, selection=selection, cache=cache)
+    truth = _read_truth(labels)
+    seg = open_image(image, options, selection=selection, cache=cache)
     scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
     _print_scores(scores)
     if output is not None:

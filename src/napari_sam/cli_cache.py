@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from napari_sam.cli_options import WHOLE, ImageOptions
 
@@ -144,7 +144,7 @@ def _is_whole(cached: "CachedImage", stack: "Stack | None") -> bool:
 
 def _print_images(images: "Sequence[CachedImage]") -> None:
     if images:
-        table = Table("image", "shape", "model", "contrast", "planes", "size", "written")
+        table = Table(Column("image", overflow="fold"), "shape", "model", "contrast", "planes", "size", "written")
         for cached in images:
             table.add_row(*_row(cached))
         Console().print(table)

@@ -1,7 +1,8 @@
 """What several commands are told: what of an image is looked at, and which model looks."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -47,21 +48,26 @@ WHOLE = Selection()
 DEFAULTS = ModelOptions()
 
 
-def open_segmenter(
-    file: "ImageFile", options: ModelOptions, *, selection: Selection = WHOLE, cache: str | None = None
+def open_image(
+    path: Path | str, options: ModelOptions, *, selection: Selection = WHOLE, cache: str | None = None
 ) -> "Segmenter":
-    """Open an image that was read with a selection, and the model, which is downloaded if it must be."""
+    """Open an image file and the model that looks at it."""
+    seen = {"orientation": selection.orientation, "source": selection.describe(path)}
+    return open_segmenter(selection.read(path), options, cache=cache, **seen)
+
+
+def open_segmenter(file: "ImageFile", options: ModelOptions, **seen: Any) -> "Segmenter":
+    """Open an image that has been read, and the model, which is downloaded if it must be."""
     fetch_weights(options.model)
     return napari_sam.Segmenter(
         file.array,
         _model(options),
-        cache=cache,
         channel_axis=file.channel_axis,
         rgb=file.rgb,
-        orientation=selection.orientation,
         tile=None if options.tile == "none" else options.tile,
         overlap=options.overlap,
         device=options.device,
+        **seen,
     )
 
 

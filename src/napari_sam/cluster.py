@@ -95,7 +95,7 @@ class Job:
             sam=sam,
             stack=self.open_stack(),
             contrast=contrast,
-            source=self.image,
+            source=self.selection.describe(self.image),
             tile=self.encoding.tile,
             overlap=self.encoding.overlap,
         )

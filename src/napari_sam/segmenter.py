@@ -70,6 +70,8 @@ class Segmenter:
         Pixels that neighbouring tiles share at least. None: what suits the model.
     device : str, torch.device or None
         Where the model runs. None: where `load_sam` puts it, or where a loaded model is.
+    source : str or None
+        Where the image came from, as a note that ``sam-stacks cache info`` shows. None: what the array says.
 
     Raises
     ------
@@ -94,6 +96,7 @@ class Segmenter:
         tile: TileChoice = "auto",
         overlap: int | None = None,
         device: str | torch.device | None = None,
+        source: str | None = None,
     ) -> None:
         self._stack = open_stack(image, channel_axis=channel_axis, rgb=rgb, channels=channels, orientation=orientation)
         self._orientation = orientation
@@ -112,6 +115,7 @@ class Segmenter:
             sam=self._sam,
             stack=self._stack,
             contrast=estimate_contrast(self._stack, contrast),
+            source=source,
             tile=tile,
             overlap=overlap,
         )

@@ -54,6 +54,12 @@ class Selection:
         file = self.read(path)
         return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb, orientation=self.orientation)
 
+    def describe(self, path: Path | str) -> str:
+        """Say what is looked at, as a note for people: the path, and what differs from all of it."""
+        side = "" if self.orientation == "xy" else f", {self.orientation} planes"
+        channel = "" if self.channel is None else f", channel {self.channel}"
+        return f"{path}{channel}{side}{f', level {self.level}' if self.level else ''}"
+
 
 def to_level(prompt: Prompt, shape: Sequence[int], level_shape: Sequence[int]) -> Prompt:
     """Take a prompt from the full resolution to a level.

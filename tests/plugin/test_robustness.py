@@ -59,6 +59,19 @@ def test_rolling_the_axes_while_a_walk_runs_keeps_its_planes_for_when_they_are_b
     assert studio.errors == []
 
 
+def test_axes_that_cannot_be_segmented_are_said_and_it_goes_on_when_they_are_rolled_back(studio):
+    """After one roll to an axis that the image does not have, no click was answered any more."""
+    studio.viewer.add_image(np.zeros((2, *SHAPE), np.uint8))
+    studio.viewer.dims.order = (1, 2, 0, 3)
+    studio.work()
+    assert "not both axes of the image" in str(studio.errors[0])
+    studio.viewer.dims.order = (0, 1, 2, 3)
+    studio.work()
+    studio.click(4, 8, 8)
+    assert (1, (4,)) in studio.annotation.session.drafts
+    assert studio.annotation.encoded
+
+
 @pytest.mark.parametrize("name", ["SAM points", "SAM shapes", "SAM preview", "mine"])
 def test_a_layer_removed_while_a_walk_runs_ends_nothing(studio, name):
     mine = studio.viewer.add_labels(np.zeros(SHAPE, np.uint8), name="mine")

@@ -12,12 +12,15 @@ from napari_sam.plugin.drafts import render
 from napari_sam.plugin.results import Stroke
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from napari_sam.crops import Crop
+    from napari_sam.plugin.results import Entry
     from napari_sam.plugin.session import Draft
     from napari_sam.plugin.stage import Tool
-    from napari_sam.plugin.walk import Direction, PlaneScore
+    from napari_sam.plugin.walk import Direction, PlaneScore, Route
     from napari_sam.prompts import Prompt
+    from napari_sam.propagation import PlaneMask
 
 
 class Annotation(Drafting):
@@ -205,3 +208,58 @@ class Annotation(Drafting):
     @property
     def _keys(self) -> dict[str, Callable[[], None]]:
         return {"Control-Z": self.undo, "Control-Shift-Z": self.redo}
+
+    def _walk(self, way: Route, seeds: Sequence[Prompt]) -> None:
+        visited: set[sessions.Key] = set()
+        over = walk.expected(self.session, way, [seed.plane for seed in seeds])
+
+        def on_found(step: tuple[PlaneMask, Crop]) -> None:
+            found, crop = step
+            visited.add((found.object_id, found.plane))
+            self.walking = len({plane for _, plane in visited}), way.stop - way.start
+            is_seen = self.viewer.dims.ndisplay == 2 and found.plane == self.plane
+            self._become(sessions.walked(self.session, found, crop), redraw=is_seen)
+
+        def on_end(error: Exception | None) -> None:
+            self.walking = None
+            lost = over - visited if error is None else ()
+            self._become(sessions.after_walk(self.session, way.object_ids, lost))
+            self._on_end(error)
+
+        self.walking = 0, way.stop - way.start
+        others = {key: crop for key, crop in self.session.crops.items() if key[0] not in way.object_ids}
+        look = self.result.around(others, self.view)
+        self._jobs.walk(self.bench, seeds, way, look, on_found=on_found, on_end=on_end)
+        self._on_change()
+
+    def _write(self, entry: Entry, run: Callable[[], Iterator[None]]) -> None:
+        """Let a commit go into the labels or out of them, in a thread."""
+
+        def on_end(error: Exception | None) -> None:
+            if error is not None and entry in self.result.entries:
+                self._give_up(entry)
+            self.result.show()
+            self.stage.refresh()
+            self._on_end(error)
+
+        self._jobs.write(run, on_end)
+
+    def _give_up(self, entry: Entry) -> None:
+        """Take a commit up again that could not be written."""
+        self.result.drop(entry)
+        last = self.history.last
+        if last is not None and last.wrote is entry:
+            self.history.back(self._now)
+            self._return_to(last)
+        else:
+            self._take_up(entry)
+        self.history.forget()
+
+    def _take_up(self, entry: Entry) -> None:
+        if self.session.object_ids & entry.commit.object_ids:
+            return  # it is being edited already
+        session = sessions.reopened(self.session, entry.commit)
+        self.stage.put_back(entry.away)
+        self._drawn = self.stage.copy()
+        self._become(session)
+        self.aim(object_id=min(entry.commit.object_ids))

@@ -20,27 +20,24 @@ from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
 from napari_sam.plugin.results import Result
 from napari_sam.plugin.session import Session
-from napari_sam.plugin.stage import Stage
+from napari_sam.plugin.stage import LAYERS, Stage
 from napari_sam.plugin.view import view_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
-    from napari_sam.crops import Crop
     from napari_sam.plugin.bench import OpenSegmenter, SegmenterLike
     from napari_sam.plugin.channels import Channels
     from napari_sam.plugin.drafts import LabelPlane
     from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.results import Entry, Stroke
     from napari_sam.plugin.session import Ask, Choice, Draft
+    from napari_sam.plugin.stage import Name
     from napari_sam.plugin.view import ImageView
-    from napari_sam.plugin.walk import Route
     from napari_sam.plugin.work import Desk
-    from napari_sam.prompts import Prompt
-    from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
 
@@ -91,7 +88,6 @@ class Drafting:
         self.bench = Bench(view_image(image, viewer.dims.order), open_segmenter)
         self.axis = walk.longest_way(self.view.stack_shape)
         self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts, self._keys)
-        self.stage.ensure()
         self._drawn = self.stage.copy()
         self._stroke: object = None  # the latest that is a step already
         viewer.dims.events.order.connect(self._on_roll)
@@ -150,17 +146,25 @@ class Drafting:
 
     def resume(self) -> None:
         """Take the work up again, with the axes that are displayed now."""
+        self._is_resting = False
         try:
             self._turn()
         except ValueError as error:
             self._on_error(error)
             return
-        self.encoded, self._is_resting = set(), False
+        self.encoded = set()
+        self._jobs.in_turns(LAYERS, self._ensure)
         self._share_keys(with_result=True)
         self._jobs.open(self.bench, self._on_fetched, self._on_opened)
         self.session, asks = sessions.asking(self.session, tuple(self.session.asked))
         self._submit(asks)
         self._on_change()
+
+    def _ensure(self, name: Name) -> None:
+        """Make one of our layers: napari takes a tenth of a second for each."""
+        self.stage.ensure(name)
+        self.stage.aim(object_id=self.object_id, positive=self.positive)
+        self._drawn = self.stage.copy()
 
     def forget(self, layer: Layer) -> None:
         """Let go of a layer that was removed from the viewer: prompts go with it, drafts that were walked stay."""
@@ -268,29 +272,6 @@ class Drafting:
         self._become(session)
         self.aim(object_id=moment.object_id)
 
-    def _write(self, entry: Entry, run: Callable[[], Iterator[None]]) -> None:
-        """Let a commit go into the labels or out of them, in a thread."""
-
-        def on_end(error: Exception | None) -> None:
-            if error is not None and entry in self.result.entries:
-                self._give_up(entry)
-            self.result.show()
-            self.stage.refresh()
-            self._on_end(error)
-
-        self._jobs.write(run, on_end)
-
-    def _give_up(self, entry: Entry) -> None:
-        """Take a commit up again that could not be written."""
-        self.result.drop(entry)
-        last = self.history.last
-        if last is not None and last.wrote is entry:
-            self.history.back(self._now)
-            self._return_to(last)
-        else:
-            self._take_up(entry)
-        self.history.forget()
-
     def _on_prompts(self, added: bool) -> None:
         drawn = self.stage.copy()
         if not is_same(drawn, self._drawn):
@@ -326,29 +307,6 @@ class Drafting:
         for ask in asks:
             self.session = sessions.failed(self.session, ask)
         self._on_end(error)
-
-    def _walk(self, way: Route, seeds: Sequence[Prompt]) -> None:
-        visited: set[sessions.Key] = set()
-        over = walk.expected(self.session, way, [seed.plane for seed in seeds])
-
-        def on_found(step: tuple[PlaneMask, Crop]) -> None:
-            found, crop = step
-            visited.add((found.object_id, found.plane))
-            self.walking = len({plane for _, plane in visited}), way.stop - way.start
-            is_seen = self.viewer.dims.ndisplay == 2 and found.plane == self.plane
-            self._become(sessions.walked(self.session, found, crop), redraw=is_seen)
-
-        def on_end(error: Exception | None) -> None:
-            self.walking = None
-            lost = over - visited if error is None else ()
-            self._become(sessions.after_walk(self.session, way.object_ids, lost))
-            self._on_end(error)
-
-        self.walking = 0, way.stop - way.start
-        others = {key: crop for key, crop in self.session.crops.items() if key[0] not in way.object_ids}
-        look = self.result.around(others, self.view)
-        self._jobs.walk(self.bench, seeds, way, look, on_found=on_found, on_end=on_end)
-        self._on_change()
 
     def _on_encoded(self, plane: Plane | None) -> None:
         if plane is not None:
@@ -418,12 +376,3 @@ class Drafting:
         preview = self.stage.preview
         if preview is not None and self._largest_drawn > np.iinfo(preview.data.dtype).max:
             self.stage.show(self.view, self._draft_labels())
-
-    def _take_up(self, entry: Entry) -> None:
-        if self.session.object_ids & entry.commit.object_ids:
-            return  # it is being edited already
-        session = sessions.reopened(self.session, entry.commit)
-        self.stage.put_back(entry.away)
-        self._drawn = self.stage.copy()
-        self._become(session)
-        self.aim(object_id=min(entry.commit.object_ids))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_sam.plugin.work import Desk, Job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from napari_sam.crops import Crop
     from napari_sam.plugin.bench import Bench
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     OnEnd = Callable[[Exception | None], None]
 
 OPEN, DECODE, WALK, SEARCH, ENCODE, WRITE = range(6)  # urgency
+_TURN = 0.02  # seconds
+T = TypeVar("T")
 
 
 class Jobs:
@@ -38,6 +41,16 @@ class Jobs:
 
     def __init__(self, clicks: Desk, encoding: Desk, writing: Desk, on_end: OnEnd) -> None:
         self._clicks, self._encoding, self._writing, self._on_end = clicks, encoding, writing, on_end
+
+    def in_turns(self, things: Iterable[T], do: Callable[[T], None]) -> None:
+        """Let the GUI thread do something to each thing, with time for other events between them."""
+
+        def turns() -> Iterator[T]:
+            for thing in things:
+                yield thing
+                time.sleep(_TURN)
+
+        self._submit("turns", OPEN, turns, do)
 
     def open(self, bench: Bench, on_fetched: Callable[[tuple[int, int] | None], None], on_end: OnEnd) -> None:
         """Open the segmenter; whatever is submitted later finds it open."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from napari_sam.plugin import drawn, layers
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 Tool = Literal["point", "box", "outline", "scribble", "brush", "eraser"]
 
-_MODES: dict[Tool, tuple[str, str]] = {
+Name = Literal["preview", "shapes", "points"]
+
+LAYERS: tuple[Name, ...] = ("preview", "shapes", "points")  # from the lowest to the one on top
+_MODES: dict[Tool, tuple[Name, str]] = {
     "point": ("points", "add"),
     "box": ("shapes", "add_rectangle"),
     "outline": ("shapes", "add_polygon_lasso"),
@@ -30,6 +33,9 @@ _MODES: dict[Tool, tuple[str, str]] = {
     "eraser": ("preview", "erase"),
 }
 _DONE = ("added", "removed", "changed")  # layers tell also what they are about to do
+
+
+AnyDrawn = TypeVar("AnyDrawn", "Points", "Shapes")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,31 +105,26 @@ class Stage:
 
     def use(self, tool: Tool, *, object_id: int, positive: bool) -> None:
         """Make the layer of a tool active and the tool its mode, aimed at an object."""
-        self.ensure()
         name, mode = _MODES[tool]
+        self.ensure(name)
         layer = getattr(self, name)
         self.aim(object_id=object_id, positive=positive)
         self._viewer.layers.selection.active = layer
         layer.mode = mode
 
-    def ensure(self) -> None:
-        """See to it that the layers are there, the points on top and ready for a click."""
-        if self.preview is None:
-            self.preview = self._add(layers.new_labels(self._image, self._view, self._drafts, name="SAM preview"))
-            self.preview.mouse_drag_callbacks.append(self._on_drag)
-            self.draw_drafts(as_contour=self._as_contour)
-        if self.shapes is None:
-            self.shapes = self._listened(self._add(layers.new_shapes(self._image, self._view)))
-        if self.points is None:
-            self.points = self._listened(self._add(layers.new_points(self._image, self._view)))
-            self.points.mode = "add"
+    def ensure(self, *names: Name) -> None:
+        """See to it that layers of these names (none: all) are there, in their order and with the tools as they are."""
+        for name in names or LAYERS:
+            if getattr(self, name) is None:
+                layer = {"preview": self._new_preview, "shapes": self._new_shapes, "points": self._new_points}[name]()
+                setattr(self, name, layer)  # who is told that it is there finds it here
+                self.bind(layer)
+                above = (getattr(self, other) for other in LAYERS[LAYERS.index(name) + 1 :])
+                self._insert(layer, below=next((one for one in above if one is not None), None))
 
     def slip_under(self, layer: Labels) -> None:
         """Add a layer under the preview; the tool that is active stays so."""
-        active = self._viewer.layers.selection.active
-        below = list(self._viewer.layers).index(self.preview) if self.preview is not None else len(self._viewer.layers)
-        self._viewer.layers.insert(below, layer)
-        self._viewer.layers.selection.active = active
+        self._insert(layer, below=self.preview)
 
     def aim(self, *, object_id: int, positive: bool) -> None:
         """Choose the object and the polarity of the next prompt."""
@@ -190,8 +191,7 @@ class Stage:
         """Show drafts as outlines, or as areas that let the image through."""
         self._as_contour = as_contour
         if self.preview is not None:
-            self.preview.contour = 2 if as_contour else 0
-            self.preview.opacity = 0.9 if as_contour else 0.5
+            _draw_drafts(self.preview, as_contour=as_contour)
 
     def refresh(self) -> None:
         """Show the drafts as they are now."""
@@ -256,12 +256,29 @@ class Stage:
             place = layers.geometry(self._image, self._view)
             self.preview.scale, self.preview.translate = place["scale"], place["translate"]
 
-    def _add(self, layer: Any) -> Any:
-        self.bind(layer)
-        self._viewer.add_layer(layer)
-        return layer
+    def _new_preview(self) -> Labels:
+        preview = layers.new_labels(self._image, self._view, self._drafts, name="SAM preview")
+        preview.mouse_drag_callbacks.append(self._on_drag)
+        _draw_drafts(preview, as_contour=self._as_contour)
+        return preview
 
-    def _listened(self, layer: Any) -> Any:
+    def _new_shapes(self) -> Shapes:
+        return self._listened(layers.new_shapes(self._image, self._view))
+
+    def _new_points(self) -> Points:
+        points = self._listened(layers.new_points(self._image, self._view))
+        points.mode = "add"
+        return points
+
+    def _insert(self, layer: Layer, *, below: Layer | None) -> None:
+        if below is None or below not in self._viewer.layers:
+            self._viewer.add_layer(layer)
+            return
+        active = self._viewer.layers.selection.active
+        self._viewer.layers.insert(self._viewer.layers.index(below), layer)
+        self._viewer.layers.selection.active = active
+
+    def _listened(self, layer: AnyDrawn) -> AnyDrawn:
         layer.events.data.connect(self._on_data)
         layer.events.features.connect(self._on_features)
         return layer
@@ -283,6 +300,11 @@ class Stage:
         del event
         if not self._held:
             self._on_prompts(False)
+
+
+def _draw_drafts(preview: Labels, *, as_contour: bool) -> None:
+    preview.contour = 2 if as_contour else 0
+    preview.opacity = 0.9 if as_contour else 0.5
 
 
 def _bound(action: Callable[[], None]) -> Callable[[Layer], None]:

@@ -90,6 +90,26 @@ def test_the_next_click_after_the_first_commit_is_a_prompt_again(studio):
     assert [layer.name for layer in studio.viewer.layers][1:3] == ["SAM labels", "SAM preview"]
 
 
+def test_the_tool_of_a_new_layer_is_chosen_when_its_buttons_are_there_to_follow():
+    """The button of pan and zoom was lit while clicks made points."""
+    studio, seen = Studio(np.zeros(SHAPE, np.uint8)), []
+    points = studio.points
+    studio.viewer.layers.remove(points)
+    studio.annotation.forget(points)
+    studio.viewer.layers.events.inserted.connect(lambda event: seen.append(str(event.value.mode)))
+    studio.annotation.use("point")
+    assert seen == ["pan_zoom"]
+    assert studio.points.mode == "add"
+
+
+def test_a_layer_made_anew_takes_its_place_under_the_others(studio):
+    preview = studio.annotation.stage.preview
+    studio.viewer.layers.remove(preview)
+    studio.annotation.forget(preview)
+    studio.annotation.use("brush")
+    assert [layer.name for layer in studio.viewer.layers][1:] == ["SAM preview", "SAM shapes", "SAM points"]
+
+
 def test_undo_in_the_labels_layer_brings_voxels_and_prompts_back_byte_for_byte(studio):
     studio.click(*CLICK)
     studio.annotation.propagate()

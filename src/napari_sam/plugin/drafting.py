@@ -20,7 +20,7 @@ from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
 from napari_sam.plugin.results import Result
 from napari_sam.plugin.session import Session
-from napari_sam.plugin.stage import LAYERS, Stage
+from napari_sam.plugin.stage import Stage
 from napari_sam.plugin.view import view_image
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ class Drafting:
             self._on_error(error)
             return
         self.encoded = set()
-        self._jobs.in_turns(LAYERS, self._ensure)
+        if self.stage.missing:
+            self._jobs.in_turns(self.stage.missing, self._ensure)
         self._share_keys(with_result=True)
         self._jobs.open(self.bench, self._on_fetched, self._on_opened)
         self.session, asks = sessions.asking(self.session, tuple(self.session.asked))

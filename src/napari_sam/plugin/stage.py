@@ -121,6 +121,13 @@ class Stage:
                 self.bind(layer)
                 above = (getattr(self, other) for other in LAYERS[LAYERS.index(name) + 1 :])
                 self._insert(layer, below=next((one for one in above if one is not None), None))
+                if name == "points":
+                    layer.mode = "add"  # napari's buttons follow what changes after they are there
+
+    @property
+    def missing(self) -> tuple[Name, ...]:
+        """Layers that are not there."""
+        return tuple(name for name in LAYERS if getattr(self, name) is None)
 
     def slip_under(self, layer: Labels) -> None:
         """Add a layer under the preview; the tool that is active stays so."""
@@ -266,9 +273,7 @@ class Stage:
         return self._listened(layers.new_shapes(self._image, self._view))
 
     def _new_points(self) -> Points:
-        points = self._listened(layers.new_points(self._image, self._view))
-        points.mode = "add"
-        return points
+        return self._listened(layers.new_points(self._image, self._view))
 
     def _insert(self, layer: Layer, *, below: Layer | None) -> None:
         if below is None or below not in self._viewer.layers:

@@ -90,6 +90,30 @@ def test_the_next_click_after_the_first_commit_is_a_prompt_again(studio):
     assert [layer.name for layer in studio.viewer.layers][1:3] == ["SAM labels", "SAM preview"]
 
 
+def test_planes_ahead_are_encoded_from_the_one_that_was_scrolled_to(studio):
+    studio.annotation.encoded.clear()
+    studio.annotation.encode_ahead(True)
+    studio.viewer.dims.set_point(0, 5)
+    studio.segmenter.embedded.clear()
+    studio.annotation.follow()
+    studio.work()
+    assert studio.segmenter.embedded == [(5,), (4,), (3,), (2,), (1,), (0,)]
+
+
+def test_planes_that_a_walk_encoded_count(studio):
+    studio.annotation.encode_ahead(False)
+    studio.click(*CLICK)
+    studio.annotation.encoded.clear()
+    studio.annotation.propagate()
+    studio.work()
+    assert len(studio.annotation.encoded) == SHAPE[0]
+
+
+def test_an_object_that_was_not_committed_here_cannot_be_reopened_and_says_what_to_do(studio):
+    with pytest.raises(ValueError, match="press Use label"):
+        studio.annotation.reopen(7)
+
+
 def test_the_tool_of_a_new_layer_is_chosen_when_its_buttons_are_there_to_follow():
     """The button of pan and zoom was lit while clicks made points."""
     studio, seen = Studio(np.zeros(SHAPE, np.uint8)), []

@@ -6,6 +6,7 @@ from napari.layers import Image
 from tests.plugin.fakes import Studio, disc
 
 from napari_sam.plugin.channels import Channels, channel_choices
+from napari_sam.plugin.results import fits
 from napari_sam.plugin.view import view_image
 from napari_sam.stack import open_stack
 
@@ -66,6 +67,26 @@ def test_labels_have_one_position_that_spans_all_channels(studio):
     for channel in range(3):
         world = studio.image.data_to_world((3, channel, 20, 25))
         assert labels.get_value(world, world=True) == 1
+
+
+def test_labels_without_the_axis_of_the_channels_are_committed_to():
+    image = np.moveaxis(DATA, 1, 0)
+    studio = Studio(image)
+    mine = studio.viewer.add_labels(np.zeros(image.shape[1:], np.uint8))
+    assert not fits(mine, studio.annotation.view)
+    studio.annotation.use_channels(Channels(0, (2, 0)))
+    assert fits(mine, studio.annotation.view)
+    studio.annotation.set_result(mine)
+    studio.work()
+    studio.click(0, 2, 20, 25)
+    studio.commit()
+    np.testing.assert_array_equal(mine.data[2], disc((20, 25), SHAPE[2:]))
+    studio.viewer.dims.set_point(1, 2)
+    studio.annotation.take_labels()
+    assert studio.annotation.session.drafts[2, (0, 2)].mask
+    studio.undo()
+    studio.undo()
+    assert not mine.data.any()
 
 
 def test_going_to_a_plane_keeps_the_channel_that_is_shown(studio):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.plugin.fakes import Studio
 
-from napari_sam.plugin import keeping
+from napari_sam.plugin import keeper, keeping
 
 SHAPE = (6, 40, 50)
 CLICK = (2, 20, 25)
@@ -136,6 +136,22 @@ def test_a_mask_of_another_shape_is_left_out(studio, path):
     said["drafts"][0]["shape"] = [400, 500]
     path.write_text(json.dumps(said))
     assert _reopen(path).preview[CLICK] == 1  # decoded anew
+
+
+def test_a_click_before_the_work_of_the_time_before_was_found_does_not_overwrite_it(studio, path, monkeypatch):
+    studio.click(*CLICK)
+    _write(path, studio)
+    before = path.read_text()
+    monkeypatch.setattr(keeper, "kept_at", lambda annotation, folder: path)
+    other, keeping_it = Studio(np.zeros(SHAPE, np.uint8)), keeper.Keeper()
+    looking = keeping_it.look(other.annotation)
+    other.click(1, 5, 5)
+    saving = keeping_it.job(other.annotation, "nano", {})
+    for job in (looking, saving):
+        for found in job.run():
+            job.on_step(found)
+    assert keeping_it.offered is None
+    assert path.with_suffix(".before.json").read_text() == before
 
 
 def test_work_of_the_time_before_is_set_aside_and_not_overwritten(studio, path):

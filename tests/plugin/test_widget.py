@@ -80,6 +80,18 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
     assert len(widget.annotation.stage.points.data) == 0
 
 
+def test_a_script_may_wait_for_each_step(studio):
+    _, widget = studio
+    annotation = widget.annotation
+    annotation.stage.points.add(CLICK)
+    widget.wait()
+    annotation.propagate()
+    widget.wait()
+    annotation.commit()
+    widget.wait()
+    assert annotation.result.labels.data[:, CLICK[1], CLICK[2]].all()
+
+
 def test_each_tool_makes_its_layer_active(studio):
     viewer, widget = studio
     modes = {}
@@ -151,7 +163,7 @@ def test_a_removed_layer_is_made_anew_when_it_is_needed(studio, qtbot, name):
     _click(widget, qtbot)
     del viewer.layers[name]
     widget.panel.tools["point"].click()
-    assert name in viewer.layers
+    qtbot.waitUntil(lambda: name in viewer.layers)
     _click(widget, qtbot, (2, 10, 10))
     assert widget.annotation.draft is not None
 

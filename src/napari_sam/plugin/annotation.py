@@ -39,6 +39,7 @@ class Annotation(Drafting):
     def use(self, tool: Tool) -> None:
         """Make a tool the active one."""
         self.stage.use(tool, object_id=self.object_id, positive=self.positive)
+        self._make_missing()
 
     def next_choice(self) -> None:
         """Show the next mask of an ambiguous prompt."""
@@ -143,10 +144,22 @@ class Annotation(Drafting):
         self.new_object()
 
     def reopen(self, object_id: int) -> None:
-        """Take a committed object up again; its voxels stay until it is committed anew."""
-        if entry := self.result.entry_of(object_id):
-            self._remember()
-            self._take_up(entry)
+        """Take a committed object up again; its voxels stay until it is committed anew.
+
+        Raises
+        ------
+        ValueError
+            If it was not committed here.
+        """
+        entry = self.result.entry_of(object_id)
+        if entry is None:
+            msg = (
+                f"object {object_id} was not committed in this session; to correct it, pick it in the Labels layer and "
+                "press Use label on some of its planes"
+            )
+            raise ValueError(msg)
+        self._remember()
+        self._take_up(entry)
 
     def discard(self) -> None:
         """Forget the prompts and drafts of the current object."""
@@ -215,6 +228,7 @@ class Annotation(Drafting):
 
         def on_found(step: tuple[PlaneMask, Crop]) -> None:
             found, crop = step
+            self.encoded.add(found.plane)
             visited.add((found.object_id, found.plane))
             self.walking = len({plane for _, plane in visited}), way.stop - way.start
             is_seen = self.viewer.dims.ndisplay == 2 and found.plane == self.plane

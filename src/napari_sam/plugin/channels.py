@@ -51,6 +51,26 @@ def channel_choices(image: Image, displayed: Iterable[int]) -> list[Channels]:
     ]
 
 
+class Beside:
+    """Labels ``(z, y, x)`` beside an image ``(channels, z, y, x)``, as if they had its first axis, too.
+
+    Parameters
+    ----------
+    labels : array-like
+        Read and written by indices of the image's axes.
+    """
+
+    def __init__(self, labels: Any) -> None:
+        self._labels = labels
+        self.dtype = labels.dtype
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> Any:
+        return self._labels[index[1:]]
+
+    def __setitem__(self, index: tuple[int | slice, ...], values: Any) -> None:
+        self._labels[index[1:]] = values
+
+
 class Channelled:
     """An array-like whose channel axis has the length 1, with the channels as another axis at the end."""
 

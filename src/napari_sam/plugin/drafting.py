@@ -18,7 +18,7 @@ from napari_sam.plugin.drafts import DraftLabels
 from napari_sam.plugin.drawn import is_same
 from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
-from napari_sam.plugin.results import Result
+from napari_sam.plugin.results import Result, fits
 from napari_sam.plugin.session import Session
 from napari_sam.plugin.stage import Stage
 from napari_sam.plugin.view import view_image
@@ -123,6 +123,11 @@ class Drafting:
             self._jobs.encode(self.bench, missing, self._on_encoded)
         self._on_change()
 
+    def follow(self) -> None:
+        """Encode ahead from the plane that is shown now, if that is under way."""
+        if self._jobs.is_encoding:
+            self.encode_ahead(self.encodes_ahead)
+
     def use_model(self, open_segmenter: OpenSegmenter) -> None:
         """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
         self.open_segmenter = open_segmenter
@@ -153,13 +158,17 @@ class Drafting:
             self._on_error(error)
             return
         self.encoded = set()
-        if self.stage.missing:
-            self._jobs.in_turns(self.stage.missing, self._ensure)
+        self._make_missing()
         self._share_keys(with_result=True)
         self._jobs.open(self.bench, self._on_fetched, self._on_opened)
         self.session, asks = sessions.asking(self.session, tuple(self.session.asked))
         self._submit(asks)
         self._on_change()
+
+    def _make_missing(self) -> None:
+        """Make layers that are not there, at first or because somebody removed them, one after the other."""
+        if self.stage.missing:
+            self._jobs.in_turns(self.stage.missing, self._ensure)
 
     def _ensure(self, name: Name) -> None:
         """Make one of our layers: napari takes a tenth of a second for each."""
@@ -340,7 +349,7 @@ class Drafting:
             self.bench, self.session = self._sessions.get(now, fresh)
             self.axis = walk.longest_way(view.stack_shape)
             self.stage.show(self.view, self._draft_labels())
-            if self.result.labels is not None and tuple(self.result.labels.data.shape) != view.shape:
+            if self.result.labels is not None and not fits(self.result.labels, view):
                 self.set_result(None)
             self._drawn = self.stage.copy()
             self._on_prompts(False)

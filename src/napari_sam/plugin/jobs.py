@@ -109,6 +109,11 @@ class Jobs:
         """Whether the segmenter is being opened."""
         return self._clicks.has("open")
 
+    @property
+    def is_encoding(self) -> bool:
+        """Whether planes are encoded in the background."""
+        return self._encoding.has("encode")
+
     def clear(self) -> None:
         """Cancel everything but what goes to the labels."""
         self._clicks.clear()

@@ -10,7 +10,7 @@ from napari_sam.plugin.keeping import Work, keep, kept, kept_at, restore, set_as
 from napari_sam.plugin.work import Job
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_sam.plugin.annotation import Annotation
@@ -19,21 +19,35 @@ if TYPE_CHECKING:
 class Keeper:
     """Keeps the work on images, and knows what was kept the time before.
 
+    Parameters
+    ----------
+    on_offer : callable
+        Told that something is offered.
+
     Attributes
     ----------
     offered : Work or None
         What can be gone on with on the image at hand.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_offer: Callable[[], None] = lambda: None) -> None:
         self.offered: Work | None = None
         self._begun: set[Annotation] = set()  # whose file is of this time
+        self._at: Annotation | None = None
+        self._on_offer = on_offer
 
-    def look(self, annotation: Annotation | None) -> None:
-        """Look for work of the time before, unless something is begun already."""
-        self.offered = None
-        if annotation is not None and annotation not in self._begun and not annotation.session.object_ids:
-            self.offered = kept(_path(annotation))
+    def look(self, annotation: Annotation | None) -> Job | None:
+        """Make the job that looks for work of the time before; None if something is begun already."""
+        self.offered, self._at = None, annotation
+        if annotation is None or not self._is_new(annotation) or (path := _path(annotation)) is None:
+            return None
+
+        def offer(work: Work | None) -> None:
+            if self._at is annotation and self._is_new(annotation):
+                self.offered = work
+                self._on_offer()
+
+        return Job(key="look", urgency=0, run=lambda: iter([kept(path)]), on_step=offer)
 
     def restore(self, annotation: Annotation) -> Work | None:
         """Go on with what is offered; its model and its options are for the caller to choose."""
@@ -46,12 +60,12 @@ class Keeper:
     def job(self, annotation: Annotation, model: str, options: Mapping[str, Any]) -> Job | None:
         """Make the job that keeps the work of this moment; None if there is nothing, or nowhere to keep it.
 
-        What is offered and was not taken is set aside.
+        What is there of the time before and was not taken is set aside.
         """
         path, work = _path(annotation), work_of(annotation, model, options)
         if path is None or not work.object_ids:
             return None
-        if self.offered is not None and annotation not in self._begun:
+        if annotation not in self._begun:
             set_aside(path)
         self._begun.add(annotation)
         return Job(key=("keep", path), urgency=0, run=partial(keep, path, work))
@@ -59,6 +73,9 @@ class Keeper:
     def forget(self, annotation: Annotation) -> None:
         """Let go of an image that was removed."""
         self._begun.discard(annotation)
+
+    def _is_new(self, annotation: Annotation) -> bool:
+        return annotation not in self._begun and not annotation.session.object_ids
 
 
 def _path(annotation: Annotation) -> Path | None:

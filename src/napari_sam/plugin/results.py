@@ -10,6 +10,7 @@ import numpy as np
 from napari_sam.cleanup import Cleanup
 from napari_sam.crops import Crop
 from napari_sam.labels import check_ids
+from napari_sam.plugin.channels import Beside
 from napari_sam.plugin.drafts import render
 from napari_sam.plugin.writing import Writing
 
@@ -110,7 +111,7 @@ class Result:
         left = {(one, plane) for one in written for plane in self._planes_of(one) - written[one]}
         known = self.largest_id if self._searched is self.labels else np.inf
         writing = Writing(
-            self.labels.data,
+            _as_seen(self.labels.data, view),
             {**crops, **dict.fromkeys(left, Crop.empty(view.plane_shape))},
             view,
             cleanup=self.cleanup,
@@ -149,11 +150,12 @@ class Result:
         """Where the layer's selected label is on a plane, ``(h, w)``."""
         if self.labels is None:
             return np.zeros(view.plane_shape, bool)
-        return np.asarray(np.asarray(self.labels.data[view.index(plane)]) == self.labels.selected_label)
+        labels = np.asarray(_as_seen(self.labels.data, view)[view.index(plane)])
+        return np.asarray(labels == self.labels.selected_label)
 
     def around(self, crops: Crops, view: ImageView) -> Callable[[Plane], LabelPlane]:
         """Make a function that gives the labels of a plane, with some drafts over them; a thread may call it."""
-        data = None if self.labels is None else self.labels.data
+        data = None if self.labels is None else _as_seen(self.labels.data, view)
         on_its_way = (entry.writing.crops for entry in self.entries if not entry.writing.is_done)
         crops = {key: crop for some in (*on_its_way, crops) for key, crop in some.items()}
 
@@ -186,3 +188,16 @@ class Result:
         del event
         if self.labels is not None:
             self._on_stroke(Stroke(self.labels))
+
+
+def fits(labels: Labels, view: ImageView) -> bool:
+    """Whether labels are of an image's full resolution; they may lack a first axis that holds channels."""
+    return not labels.multiscale and (tuple(labels.data.shape) == view.shape or _is_beside(labels.data, view))
+
+
+def _is_beside(data: Any, view: ImageView) -> bool:
+    return view.channels is not None and view.channels.axis == 0 and tuple(data.shape) == view.shape[1:]
+
+
+def _as_seen(data: Any, view: ImageView) -> Any:
+    return Beside(data) if _is_beside(data, view) else data

@@ -9,6 +9,7 @@ from qtpy.QtCore import QSignalBlocker
 
 from napari_sam.plugin.channels import channel_choices
 from napari_sam.plugin.panel import with_key
+from napari_sam.plugin.results import fits
 from napari_sam.plugin.status import describe
 
 if TYPE_CHECKING:
@@ -38,9 +39,8 @@ def show_layers(panel: Panel, layers: Sequence[Layer], annotation: Annotation | 
     panel.image.show_layers(
         [layer for layer in layers if isinstance(layer, Image)], None if annotation is None else annotation.image
     )
-    shape = None if annotation is None else annotation.view.shape
-    results = [one for one in layers if isinstance(one, Labels) and one not in own and not one.multiscale]
-    fitting = [one for one in results if tuple(one.data.shape) == shape]
+    results = [one for one in layers if isinstance(one, Labels) and one not in own]
+    fitting = [] if annotation is None else [one for one in results if fits(one, annotation.view)]
     panel.result.show_layers(fitting, None if annotation is None else annotation.result.labels)
     drawn = [one for one in layers if isinstance(one, Points | Shapes) and one not in own]
     adopted = () if annotation is None else annotation.stage.adopted

@@ -49,6 +49,10 @@ class Threads(QObject):
         """Whether no thread runs."""
         return not any(self._running.values())
 
+    def work_at(self, *desks: Desk) -> bool:
+        """Whether a thread runs at one of these desks, or has to."""
+        return any(self._running[desk] is not None or not desk.is_empty for desk in desks)
+
     def stop(self) -> None:
         """Empty the desks but the lasting one; threads end after the step that they are at."""
         for desk in self._running:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from napari.utils.notifications import show_error
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
 from napari_sam.cleanup import Cleanup
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_sam.plugin.bench import OpenSegmenter
+    from napari_sam.plugin.work import Job
 
 logger = logging.getLogger(__name__)
 
@@ -66,8 +69,9 @@ class SamStacks(QWidget):
         self._activity = Activity("Encoding planes")
         self._download = Activity("Downloading the model", self.panel.model.go_back)
         self._keep_soon = qdebounced(self._keep, timeout=1000)
+        self._follow_soon = qdebounced(partial(self._do, Annotation.follow), timeout=300)
         self._use_point_soon = qdebounced(self._use_point, timeout=0)
-        self._keeper = Keeper()
+        self._keeper = Keeper(self._refresh_soon)
         self._fill_pickers()
         self._connect_panel()
         self._keys = self._make_keys()
@@ -100,6 +104,11 @@ class SamStacks(QWidget):
         show_channels(self.panel, self.annotation)
         self._on_change()
 
+    def wait(self) -> None:
+        """Go on when all that was asked for is there, for scripts; planes that are encoded ahead are not waited for."""
+        while self._threads.work_at(self._clicks, self._writing):
+            QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+
     def _begin(self, image: Image) -> Annotation | None:
         try:
             annotation = Annotation(
@@ -121,7 +130,7 @@ class SamStacks(QWidget):
 
     def _on_open(self) -> None:
         self.panel.model.refill()  # what was downloaded needs no download
-        self._keeper.look(self.annotation)
+        self._submit(self._keeper.look(self.annotation))
         self._refresh_soon()
 
     def _opener(self, image: Image) -> OpenSegmenter:
@@ -301,7 +310,9 @@ class SamStacks(QWidget):
     def _keep(self) -> None:
         if self.annotation is None:
             return
-        job = self._keeper.job(self.annotation, self.panel.model.model, self.panel.options())
+        self._submit(self._keeper.job(self.annotation, self.panel.model.model, self.panel.options()))
+
+    def _submit(self, job: Job | None) -> None:
         if job is not None:
             self._writing.submit(job)
             self._threads.wake()
@@ -344,6 +355,7 @@ class SamStacks(QWidget):
     def _on_plane(self, event: Any) -> None:
         del event
         self._refresh_soon()
+        self._follow_soon()
 
     def _on_order(self, event: Any) -> None:
         del event

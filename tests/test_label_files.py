@@ -5,8 +5,10 @@ import pytest
 import tifffile
 import zarr
 
+from napari_sam.crops import Crop
 from napari_sam.image_files import ImageFile, read_image
-from napari_sam.label_files import check_output, write_labels
+from napari_sam.label_files import check_output, open_labels, write_labels
+from napari_sam.labels import write_masks
 
 LABELS = np.zeros((3, 20, 30), np.uint32)
 LABELS[1, 4:9, 5:15] = 7
@@ -39,6 +41,33 @@ def test_a_tiff_is_compressed_and_readers_without_ome_see_the_resolution(tmp_pat
 def test_a_zarr_holds_one_chunk_per_plane(tmp_path):
     write_labels(tmp_path / "labels.zarr", LABELS)
     assert zarr.open_array(tmp_path / "labels.zarr", mode="r").chunks == (1, 20, 30)
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_labels_that_are_filled_appear_at_the_end_as_if_written_at_once(tmp_path, name):
+    with open_labels(tmp_path / name, IMAGE, largest=300) as labels:
+        labels[1, 4:9, 5:15] = 7
+        assert (labels.shape, labels.dtype) == (LABELS.shape, np.uint16)
+        assert not (tmp_path / name).exists()
+    again = read_image(tmp_path / name)
+    assert (again.axes, again.unit, again.spacing) == ("ZYX", "µm", pytest.approx(IMAGE.spacing))
+    np.testing.assert_array_equal(np.asarray(again.array[...]), LABELS)
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_labels_of_work_that_failed_are_not_there(tmp_path, name):
+    with pytest.raises(KeyboardInterrupt), open_labels(tmp_path / name, IMAGE, largest=300):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_in_a_zarr_are_never_in_memory_as_a_whole(tmp_path):
+    """10 GB of them, which only a zarr holds that is written where something is."""
+    image = ImageFile(np.broadcast_to(np.uint8(0), (100, 5000, 5000)), "ZYX")
+    with open_labels(tmp_path / "labels.zarr", image, largest=70_000) as labels:
+        write_masks(labels, (50,), {70_000: Crop((5000, 5000), 4500, 4500, np.ones((20, 20), bool))})
+    chunks = [path for path in (tmp_path / "labels.zarr" / "c").rglob("*") if path.is_file()]
+    assert [str(path.relative_to(tmp_path / "labels.zarr")) for path in chunks] == ["c/50/4/4"]
 
 
 @pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_sam.prompts import Prompt
-from napari_sam.selection import Selection, resample, to_level
+from napari_sam.selection import Selection, enlarge, resample, to_level
 
 FULL, LEVEL = (12, 40, 60), (6, 20, 15)
 
@@ -48,3 +48,10 @@ def test_what_is_painted_never_vanishes_and_nothing_stays_nothing(size, left):
     mask = np.zeros(FULL[1:], bool)
     mask[20 : 20 + size, 33 : 33 + size] = True
     assert np.count_nonzero(to_level(Prompt((0,), mask=mask), FULL, LEVEL).mask) == left
+
+
+def test_labels_of_a_level_fill_the_full_resolution_plane_by_plane():
+    labels = np.random.default_rng(0).integers(0, 9, LEVEL, np.uint8)
+    full = np.zeros(FULL, np.uint8)
+    enlarge(labels, full)
+    np.testing.assert_array_equal(full, resample(labels, FULL))

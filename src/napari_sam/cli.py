@@ -178,10 +178,10 @@ def segment(
     cache
         Folder in which encoded planes are kept for the next time.
     """
-    from napari_sam.label_files import write_labels
+    from napari_sam.label_files import open_labels
     from napari_sam.lineage import trace, write_tracks
     from napari_sam.prompt_files import read_prompts
-    from napari_sam.selection import resample, to_level
+    from napari_sam.selection import enlarge, to_level
 
     _check_outputs(image, output, tracks, overwrite=overwrite)
     if tracks is not None and (not propagate or selection.orientation != "xy"):
@@ -190,23 +190,27 @@ def segment(
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
     given = read_prompts(prompts, plane_shape=(shape[-2], shape[-1]), orientation=selection.orientation)
-    seg = open_image(image, options, selection=selection, cache=cache)
-    at_level = seg.cache.stack.spatial_shape
-    chosen = [to_level(prompt, shape, at_level) for prompt in given]
-    if propagate:
-        first = None if start is None else start * at_level[0] // shape[0]
-        last = None if stop is None else -(-stop * at_level[0] // shape[0])
-        walk = seg.propagate(chosen, start=first, stop=last)
-        objects = len({prompt.object_id for prompt in chosen})
-        _print_objects(_collect(walk, "segmenting", total=objects * at_level[0]))
-    else:
-        seg.segment(chosen)
-    labels = resample(seg.labels, like.spatial_shape) if selection.level else seg.labels
-    write_labels(output, labels, like=like, overwrite=overwrite)
-    print(f"Wrote {output}")
-    if tracks is not None:
-        write_tracks(tracks, trace(labels), overwrite=overwrite)
-        print(f"Wrote {tracks}")
+    largest = max(prompt.object_id for prompt in given)
+    with open_labels(output, like, largest=largest, overwrite=overwrite) as labels:
+        into = None if selection.level else labels
+        seg = open_image(image, options, selection=selection, cache=cache, labels=into)
+        at_level = seg.cache.stack.spatial_shape
+        chosen = [to_level(prompt, shape, at_level) for prompt in given]
+        if propagate:
+            first = None if start is None else start * at_level[0] // shape[0]
+            last = None if stop is None else -(-stop * at_level[0] // shape[0])
+            walk = seg.propagate(chosen, start=first, stop=last)
+            total = len({prompt.object_id for prompt in chosen}) * at_level[0]
+            _print_objects(_collect(walk, "segmenting", total=total))
+        else:
+            seg.segment(chosen)
+        if selection.level:
+            enlarge(seg.labels, labels)
+        if tracks is not None:
+            write_tracks(tracks, trace(labels), overwrite=overwrite)
+    for path in (output, tracks):
+        if path is not None:
+            print(f"Wrote {path}")
 
 
 @app.command

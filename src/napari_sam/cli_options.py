@@ -49,11 +49,16 @@ DEFAULTS = ModelOptions()
 
 
 def open_image(
-    path: Path | str, options: ModelOptions, *, selection: Selection = WHOLE, cache: str | None = None
+    path: Path | str,
+    options: ModelOptions,
+    *,
+    selection: Selection = WHOLE,
+    cache: str | None = None,
+    labels: Any = None,
 ) -> "Segmenter":
     """Open an image file and the model that looks at it."""
     seen = {"orientation": selection.orientation, "source": selection.describe(path)}
-    return open_segmenter(selection.read(path), options, cache=cache, **seen)
+    return open_segmenter(selection.read(path), options, cache=cache, labels=labels, **seen)
 
 
 def open_segmenter(file: "ImageFile", options: ModelOptions, **seen: Any) -> "Segmenter":

@@ -18,8 +18,11 @@ from napari_sam.image_files import ImageFile, default_axes
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import zarr
+
 _TIFF = (".tif", ".tiff")
 _ZARR = ".zarr"
+_CHUNK = 1024  # pixels; a mask touches few chunks of a large plane, and small planes are one
 
 
 def write_labels(
@@ -55,6 +58,41 @@ def write_labels(
             _write_zarr(temporary, described)
         else:
             _write_tiff(temporary, described)
+
+
+@contextmanager
+def open_labels(path: Path | str, like: ImageFile, *, largest: int, overwrite: bool = False) -> Iterator[Any]:
+    """Hand out empty labels of an image, to be filled; at the end they appear as `write_labels` would write them.
+
+    Those of a zarr are on disk from the first moment, so that they may be larger than the memory. After an error
+    nothing is left behind.
+
+    Parameters
+    ----------
+    path : Path or str
+        Ends with .tif, .tiff or .zarr.
+    like : ImageFile
+        The image that is labelled.
+    largest : int
+        The largest id that will be written.
+    overwrite : bool
+        Whether an existing file or zarr folder may be replaced.
+
+    Raises
+    ------
+    OSError, ValueError
+        As in `check_output`.
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    dtype = np.min_scalar_type(largest)
+    with appears_when_complete(path) as temporary:
+        if path.suffix.lower() == _ZARR:
+            yield _new_zarr(temporary, like.spatial_shape, dtype, like)
+        else:
+            labels = np.zeros(like.spatial_shape, dtype)
+            yield labels
+            _write_tiff(temporary, _described_like(labels, like))
 
 
 def check_output(path: Path | str, *, overwrite: bool = False) -> None:
@@ -119,18 +157,22 @@ def _write_tiff(path: Path, image: ImageFile) -> None:
 
 
 def _write_zarr(path: Path, image: ImageFile) -> None:
+    _new_zarr(path, image.array.shape, image.array.dtype, image)[...] = image.array
+
+
+def _new_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], like: ImageFile) -> zarr.Array[Any]:
     import zarr
 
-    stack = (1,) * (image.array.ndim - 2)
-    array = zarr.create_array(
+    stack, plane = shape[:-2], shape[-2:]
+    axes = like.spatial_axes
+    return zarr.create_array(
         store=path,
-        shape=image.array.shape,
-        chunks=stack + image.array.shape[-2:],
-        dtype=image.array.dtype,
-        dimension_names=[axis.lower() for axis in image.axes],
-        attributes={"spacing": [image.spacing.get(axis, 1.0) for axis in image.axes], "unit": image.unit},
+        shape=shape,
+        chunks=(1,) * len(stack) + tuple(min(side, _CHUNK) for side in plane),
+        dtype=dtype,
+        dimension_names=[axis.lower() for axis in axes],
+        attributes={"spacing": [like.spacing.get(axis, 1.0) for axis in axes], "unit": like.unit},
     )
-    array[...] = image.array
 
 
 @contextmanager

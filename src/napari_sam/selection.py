@@ -101,6 +101,15 @@ def resample(values: ArrayLike, shape: Sequence[int]) -> NDArray[Any]:
     return values[np.ix_(*nearest)]
 
 
+def enlarge(labels: Any, full: Any) -> None:
+    """Fill labels of the full resolution, an array-like, plane by plane with those of a level."""
+    *stack, height, width = full.shape
+    for plane in np.ndindex(*stack):
+        at_level = zip(plane, labels.shape[: len(stack)], stack, strict=True)
+        there = tuple(int((index + 0.5) * few / many) for index, few, many in at_level)
+        full[plane] = resample(labels[there], (height, width))
+
+
 def _shrink_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Resize a mask to a smaller size; an object that falls between the pixels keeps one of them."""
     small = resample(mask, size)

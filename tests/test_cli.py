@@ -116,6 +116,17 @@ def test_propagate_writes_tracks_too(folder, capsys):
     assert (folder / "tracks.csv").read_text().startswith("track_id,t,y,x,object_id,parent")
 
 
+def test_some_of_many_channels_are_chosen(folder, capsys):
+    pixels = tifffile.imread("image.tif")
+    tifffile.imwrite("many.tif", np.stack([pixels] * 5, axis=1), metadata={"axes": "ZCYX"})
+    assert run("embed", "many.tif", "--cache", "cache") == 2
+    assert "one to three of the image's 5 channels" in capsys.readouterr().err
+    assert run("embed", "many.tif", "--cache", "cache", "--channel", "4", "--channel", "1") == 0
+    assert run("segment", "many.tif", *SEGMENT[2:], "--cache", "cache", "--channel", "4", "--channel", "1") == 0
+    assert run("cache", "verify", "cache", "--image", "many.tif", "--channel", "4", "--channel", "1") == 0
+    assert "6 good" in capsys.readouterr().out
+
+
 def test_a_second_embed_has_nothing_to_do(folder, capsys):
     assert run("embed", "image.tif", "--cache", "cache") == 0
     assert "6 of them are new" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +17,24 @@ def test_the_full_resolution_changes_nothing():
     assert to_level(prompt, FULL, FULL) is prompt
 
 
+@pytest.mark.parametrize("channel", [(3,), (3, 1)])
+def test_chosen_channels_of_a_file_are_seen_and_others_are_not(tmp_path, channel):
+    image = np.random.default_rng(0).integers(0, 9, (2, 5, 6, 7), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, metadata={"axes": "ZCYX"})
+    plane = Selection(channel).open_stack(tmp_path / "a.tif").read((1,))
+    np.testing.assert_array_equal(np.atleast_3d(plane), np.moveaxis(image[1, channel], 0, -1))
+
+
+def test_channels_of_an_image_without_any_are_refused(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 6, 7), np.uint8))
+    for channel in ((1,), (0, 1)):
+        with pytest.raises(ValueError, match="no channel axis"):
+            Selection(channel).open_stack(tmp_path / "a.tif")
+
+
 def test_a_note_says_what_is_looked_at():
     assert Selection().describe("a.tif") == "a.tif"
-    assert Selection(channel=0, orientation="xz", level=2).describe("a.zarr") == "a.zarr, channel 0, xz planes, level 2"
+    assert Selection((0, 2), "xz", 2).describe("a.zarr") == "a.zarr, channel 0 + 2, xz planes, level 2"
 
 
 @given(st.integers(0, 11), st.integers(0, 39), st.integers(0, 59))

@@ -57,8 +57,9 @@ def open_image(
     labels: Any = None,
 ) -> "Segmenter":
     """Open an image file and the model that looks at it."""
-    seen = {"orientation": selection.orientation, "source": selection.describe(path)}
-    return open_segmenter(selection.read(path), options, cache=cache, labels=labels, **seen)
+    seen = {"channels": selection.together, "orientation": selection.orientation}
+    noted = {"source": selection.describe(path), "cache": cache}
+    return open_segmenter(selection.read(path), options, labels=labels, **seen, **noted)
 
 
 def open_segmenter(file: "ImageFile", options: ModelOptions, **seen: Any) -> "Segmenter":

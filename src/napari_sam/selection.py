@@ -21,14 +21,14 @@ class Selection:
     Parameters
     ----------
     channel
-        Look only at this channel, counted from 0.
+        Look only at this channel, counted from 0; give up to three, which are seen as red, green and blue.
     orientation
         Which planes of a volume (z, y, x): rows of xz and yz planes are z.
     level
         Of a pyramid; 0 is the full resolution.
     """
 
-    channel: int | None = None
+    channel: tuple[int, ...] = ()
     orientation: Orientation = "xy"
     level: int = 0
 
@@ -41,7 +41,17 @@ class Selection:
             As `read_image`; ValueError also if it has no such level or channel.
         """
         file = read_image(path, level=self.level)
-        return file if self.channel is None else file.channel(self.channel)
+        if len(self.channel) == 1:
+            return file.channel(self.channel[0])
+        if self.channel and file.channel_axis is None:
+            msg = f"{path} has no channel axis, got channels {self.channel}"
+            raise ValueError(msg)
+        return file
+
+    @property
+    def together(self) -> tuple[int, ...] | None:
+        """The channels that are left to choose after `read`, as `open_stack` takes them; None: all there are."""
+        return self.channel if len(self.channel) > 1 else None
 
     def open_stack(self, path: Path | str) -> Stack:
         """Open an image file as planes.
@@ -52,12 +62,18 @@ class Selection:
             As `read`; ValueError also if the image has no such planes.
         """
         file = self.read(path)
-        return open_stack(file.array, channel_axis=file.channel_axis, rgb=file.rgb, orientation=self.orientation)
+        return open_stack(
+            file.array,
+            channel_axis=file.channel_axis,
+            rgb=file.rgb,
+            channels=self.together,
+            orientation=self.orientation,
+        )
 
     def describe(self, path: Path | str) -> str:
         """Say what is looked at, as a note for people: the path, and what differs from all of it."""
         side = "" if self.orientation == "xy" else f", {self.orientation} planes"
-        channel = "" if self.channel is None else f", channel {self.channel}"
+        channel = f", channel {' + '.join(map(str, self.channel))}" if self.channel else ""
         return f"{path}{channel}{side}{f', level {self.level}' if self.level else ''}"
 
 

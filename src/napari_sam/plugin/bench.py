@@ -62,10 +62,13 @@ class Opener:
         A name that ``sam-stacks models`` lists, or a checkpoint file.
     cache : Path or None
         Folder for the embeddings; None keeps them in memory.
+    source : str or None
+        Where the image was read from, for ``sam-stacks cache info``.
     """
 
     model: str = "nano"
     cache: Path | None = None
+    source: str | None = None
 
     def download(self) -> Iterator[tuple[int, int]]:
         """Fetch the weights of a named model unless they are here: bytes that are here, and bytes in all."""
@@ -87,6 +90,7 @@ class Opener:
             channel_axis=None if view.channels is None else -1,
             channels=None if view.channels is None else view.channels.chosen,
             labels=surroundings,
+            source=self.source,
         )
 
 

@@ -141,10 +141,13 @@ class Surroundings:
         self.ndim = len(shape)
         self.look: Callable[[Plane], LabelPlane] = lambda plane: np.zeros(shape[-2:], LABELS_DTYPE)
 
-    def __getitem__(self, plane: Plane) -> LabelPlane:
-        return self.look(plane)
+    def __getitem__(self, index: tuple[Any, ...]) -> LabelPlane:
+        """A plane, or a window of it."""
+        stacked = self.ndim - 2
+        labels: LabelPlane = self.look(index[:stacked])[index[stacked:]]
+        return labels
 
-    def __setitem__(self, plane: Plane, labels: LabelPlane) -> None:
+    def __setitem__(self, index: tuple[Any, ...], labels: LabelPlane) -> None:
         pass
 
 

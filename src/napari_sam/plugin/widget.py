@@ -136,7 +136,8 @@ class SamStacks(QWidget):
     def _opener(self, image: Image) -> OpenSegmenter:
         if self._given_opener is not None:
             return self._given_opener
-        return Opener(self.panel.model.model, cache_at(self.panel.cache.currentData(), image))
+        place = cache_at(self.panel.cache.currentData(), image)
+        return Opener(self.panel.model.model, place, source=image.source.path or image.name)
 
     def _resume(self, annotation: Annotation) -> None:
         """Go on with an image, with the model and the cache that are chosen now."""

@@ -142,7 +142,7 @@ class Surroundings:
         self.look: Callable[[Plane], LabelPlane] = lambda plane: np.zeros(shape[-2:], LABELS_DTYPE)
 
     def __getitem__(self, index: tuple[Any, ...]) -> LabelPlane:
-        """A plane, or a window of it."""
+        """Give a plane, or a window of it."""
         stacked = self.ndim - 2
         labels: LabelPlane = self.look(index[:stacked])[index[stacked:]]
         return labels

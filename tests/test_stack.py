@@ -6,7 +6,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_sam.stack import open_stack
+from napari_sam.stack import Stack, open_stack
 
 WHOLE = slice(None)
 
@@ -160,8 +160,9 @@ def test_nested_lists_are_an_image():
 
 @pytest.mark.parametrize("plane", [(), (3,), (-1,), (0, 0), (1.5,), ("a",), 1])
 def test_a_plane_that_does_not_exist_is_refused(plane):
-    with pytest.raises(ValueError, match="plane"):
-        open_stack(numbered(3, 5, 7)).read(plane)
+    for read in (Stack.read, lambda stack, plane: stack.read_block(plane, 1)):
+        with pytest.raises(ValueError, match="plane"):
+            read(open_stack(numbered(3, 5, 7)), plane)
 
 
 @pytest.mark.parametrize(

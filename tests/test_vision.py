@@ -50,6 +50,15 @@ def test_what_is_left_of_a_contrast_has_a_sign():
 def test_a_blank_plane_resembles_nothing():
     stack = np.random.default_rng(0).normal(size=(3, 30, 30))
     stack[1], stack[2] = 0, stack[0] + 0.1
-    vision = SamVision(None, None, lambda plane: stack[plane])
+    vision = SamVision(None, None, lambda plane, window: stack[plane][window])
     assert vision.resemblance((0,), (1,)) == 0
     assert vision.resemblance((0,), (2,)) == pytest.approx(1)
+
+
+def test_of_a_plane_only_what_is_around_the_masks_is_read():
+    plane, read = np.random.default_rng(0).normal(size=(20, 20)), []
+    vision = SamVision(None, None, lambda plane_index, window: read.append(window) or plane[window])
+    masks = [CROP, Crop((20, 20), 0, 17, np.ones((2, 3), bool))]
+    expected = [contrast_of(mask, plane) for mask in masks]
+    np.testing.assert_allclose(vision.contrasts((0,), masks), expected)
+    assert read == [(slice(2, 15), slice(3, 17)), (slice(0, 5), slice(14, 20))]

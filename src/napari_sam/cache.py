@@ -19,7 +19,7 @@ from napari_sam.extents import mask_extent
 from napari_sam.image import Frame
 from napari_sam.model.sam import Sam
 from napari_sam.plane_embedding import PlaneEmbedding
-from napari_sam.stack import Pixels, Plane, Stack, reduce_pixels
+from napari_sam.stack import WHOLE, Pixels, Plane, Stack, reduce_pixels
 from napari_sam.tiles import TileChoice, TileGrid
 from napari_sam.views import Embedding
 from napari_sam.windows import Windows
@@ -165,8 +165,11 @@ class EmbeddingCache:
         stored = self.get(place, digest)
         return stored if stored is not None else self._encode([(place, pixels, digest)])[0]
 
-    def pixels(self, plane: Plane) -> Pixels:
-        """Return the pixels of a plane, as `Stack.read` does; planes of the same chunks of an array are read together.
+    def pixels(self, plane: Plane, window: tuple[slice, slice] = WHOLE) -> Pixels:
+        """Return the pixels of a plane or of a window of it, as `Stack.read` does.
+
+        A plane is read once for all its windows, and with it others of the same chunks of an array; of a very large one
+        only the window is read.
 
         Raises
         ------
@@ -174,11 +177,11 @@ class EmbeddingCache:
             If there is no such plane.
         """
         if self.stack.plane_bytes > _BLOCK_BYTES:
-            return self.stack.read(plane)
+            return self.stack.read(plane, window)
         block = self._block
         if plane not in block:
             block = self._block = self.stack.read_block(plane, _BLOCK_BYTES)
-        return block[plane]
+        return block[plane][window]
 
     def find_frame(self, mask: NDArray[np.bool_]) -> Frame:
         """Choose the frame in which a mask ``(h, w)`` becomes logits: the whole plane, or a view."""
@@ -287,8 +290,7 @@ class EmbeddingCache:
 
     def _encode_window(self, plane: Plane, frame: Frame) -> ImageEmbedding:
         """Encode a window that shows more detail than is stored."""
-        large = self.stack.plane_bytes > _BLOCK_BYTES
-        pixels = self.stack.read(plane, frame.window) if large else self.pixels(plane)[frame.window]
+        pixels = self.pixels(plane, frame.window)
         return encode(self.sam, [pixels], contrast=self.contrast, frames=[frame])[0]
 
     def _encode(self, missing: list[tuple[Place, Pixels, int]]) -> list[ImageEmbedding]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam.appearance import Appearance
 from napari_sam.embeddings import ImageEmbedding
+from napari_sam.stack import WHOLE
 from napari_sam.views import Decoded, predict_low_res
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.crops import Crop
+    from napari_sam.crops import Crop, Window
     from napari_sam.model.sam import Sam
     from napari_sam.predictor import MaskInput
     from napari_sam.prompts import Prompt
@@ -57,12 +58,12 @@ class SamVision:
     get_embedding : callable
         Plane to its embedding, made if it must be.
     get_pixels : callable
-        Plane to its pixels ``(h, w)`` or ``(h, w, c)``.
+        Plane and a window of it, rows and columns, to the pixels there: ``(h, w)`` or ``(h, w, c)``.
     """
 
     sam: Sam
     get_embedding: Callable[[Plane], Embedding]
-    get_pixels: Callable[[Plane], Pixels]
+    get_pixels: Callable[[Plane, Window], Pixels]
 
     def decode(
         self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[MaskInput | None]
@@ -80,13 +81,17 @@ class SamVision:
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
-        pixels = self.get_pixels(plane)
-        return [contrast_of(mask, pixels, least=least) for mask in masks]
+        found = []
+        for mask in masks:
+            window = _around(mask)
+            found.append(contrast_of(mask.cut(window), self.get_pixels(plane, window), least=least))
+        return found
 
     def resemblance(self, plane: Plane, other: Plane) -> float:
         """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
-        step = max(1, max(self.get_pixels(plane).shape[:2]) // 256)
-        pair = [np.nan_to_num(self.get_pixels(p)[::step, ::step].astype(np.float64)).ravel() for p in (plane, other)]
+        both = [self.get_pixels(each, WHOLE) for each in (plane, other)]
+        step = max(1, max(both[0].shape[:2]) // 256)
+        pair = [np.nan_to_num(pixels[::step, ::step].astype(np.float64)).ravel() for pixels in both]
         one, two = (pixels - pixels.mean() for pixels in pair)
         size = float(np.sqrt((one @ one) * (two @ two)))
         return float(one @ two) / size if size else 0.0
@@ -111,19 +116,25 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
     """
     from scipy.ndimage import binary_dilation
 
-    window = tuple(
-        slice(max(0, part.start - _RING), min(size, part.stop + _RING))
-        for part, size in zip(mask.window, mask.shape, strict=True)
-    )
-    inside = mask.within((window[0], window[1]))
+    window = _around(mask)
+    inside = mask.within(window)
     ring = binary_dilation(inside, iterations=_RING) & ~inside
-    near = np.atleast_3d(pixels[window[0], window[1]]).astype(np.float64)  # (., ., c)
+    near = np.atleast_3d(pixels[window]).astype(np.float64)  # (., ., c)
     if not ring.any():
         return np.zeros(near.shape[-1])
     one, other = near[inside], near[ring]
     spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
     difference = np.nan_to_num(one.mean(axis=0) - other.mean(axis=0))
     return np.where(abs(difference) >= least * spread, difference, 0.0)
+
+
+def _around(mask: Crop) -> Window:
+    """Return the window in which a mask and its surroundings lie."""
+    rows, columns = (
+        slice(max(0, part.start - _RING), min(size, part.stop + _RING))
+        for part, size in zip(mask.window, mask.shape, strict=True)
+    )
+    return rows, columns
 
 
 def contrast_left(now: NDArray[np.float64], origin: NDArray[np.float64]) -> float:

@@ -73,8 +73,8 @@ def check_ids(labels: Any, object_ids: Iterable[int]) -> None:
 
 
 def read_plane(labels: Any, plane: Plane) -> NDArray[np.integer[Any]]:
-    """One plane of the labels as an ``(h, w)`` array of its own."""
-    return np.array(labels[plane])
+    """One plane of the labels as an ``(h, w)`` array, a view of numpy labels: look at it before the next writing."""
+    return np.asarray(labels[plane])
 
 
 def write_masks(labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap: Overlap = "keep") -> None:

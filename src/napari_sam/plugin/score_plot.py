@@ -67,7 +67,7 @@ class ScorePlot(QWidget):
         faint.setAlpha(60)
         self._draw_axes(painter, text, faint)
         if self._curve:
-            self._draw_curve(painter)
+            self._draw_curve(painter, text)
         else:
             painter.setPen(text)
             between_lines = QRectF(self._point(0, 1), self._point(self._planes - 1, 0.5))
@@ -108,10 +108,10 @@ class ScorePlot(QWidget):
         below = QRectF(area.left(), area.bottom() + 2, area.width(), _BOTTOM - 2)
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, str(self._planes - 1))
+
+    def _draw_curve(self, painter: QPainter, text: QColor) -> None:
         painter.setPen(QPen(text, 1, Qt.PenStyle.DashLine))
         painter.drawLine(self._point(self._current, 0), self._point(self._current, 1))
-
-    def _draw_curve(self, painter: QPainter) -> None:
         for one, other in zip(self._curve, self._curve[1:], strict=False):
             lower = min(one.score, other.score)
             if other.position == one.position + 1 and lower > 0:  # 0: the user said that the object is not there

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sam import Prompt, prompts_from_labels, prompts_from_points
+from napari_sam.orientation import axis_order
 
 
 @pytest.fixture
@@ -21,6 +22,19 @@ def test_every_object_of_every_plane_becomes_a_mask_with_its_own_id(labels):
 
 def test_objects_can_be_chosen(labels):
     assert [p.object_id for p in prompts_from_labels(labels, [(1,)], object_ids=[9])] == [9]
+
+
+@pytest.mark.parametrize("side", ["xz", "yz"])
+def test_other_planes_of_a_volume_give_prompts_of_these_planes(labels, side):
+    turned = labels.transpose(axis_order(side, 3))
+    for one, other in zip(
+        prompts_from_labels(labels, [(1,), (4,)], orientation=side),
+        prompts_from_labels(turned, [(1,), (4,)]),
+        strict=True,
+    ):
+        assert (one.plane, one.object_id, one.mask.tolist()) == (other.plane, other.object_id, other.mask.tolist())
+    [click] = prompts_from_points([[2, 3, 5]], orientation=side)
+    assert (click.plane, *click.points) == {"xz": ((3,), (2, 5)), "yz": ((5,), (2, 3))}[side]
 
 
 def test_a_2d_result_has_the_plane_of_no_index(labels):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.labels import read_plane
+from napari_sam.orientation import axis_order, turn
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -14,11 +15,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from napari_sam.orientation import Orientation
     from napari_sam.stack import Plane
 
 
 def prompts_from_labels(
-    labels: Any, planes: Iterable[Plane], *, object_ids: Iterable[int] | None = None
+    labels: Any,
+    planes: Iterable[Plane],
+    *,
+    object_ids: Iterable[int] | None = None,
+    orientation: Orientation = "xy",
 ) -> tuple[Prompt, ...]:
     """Turn a segmentation of some planes, e.g. of a 2D tool, into prompts that are taken as they are.
 
@@ -30,6 +36,8 @@ def prompts_from_labels(
         Which planes hold what is to be carried on; ``()`` for a 2D image.
     object_ids : iterable of int, optional
         Which objects. None: all.
+    orientation : {"xy", "xz", "yz"}
+        Which planes of the labels ``(..., z, y, x)``, as `Segmenter` takes it.
 
     Returns
     -------
@@ -42,6 +50,7 @@ def prompts_from_labels(
         If there is no such object on these planes.
     """
     wanted = None if object_ids is None else frozenset(object_ids)
+    labels = turn(labels, axis_order(orientation, len(labels.shape)))
     prompts = []
     for plane in planes:
         here = read_plane(labels, plane)
@@ -54,17 +63,20 @@ def prompts_from_labels(
     return tuple(prompts)
 
 
-def prompts_from_points(points: ArrayLike, *, object_ids: Sequence[int] | None = None) -> tuple[Prompt, ...]:
+def prompts_from_points(
+    points: ArrayLike, *, object_ids: Sequence[int] | None = None, orientation: Orientation = "xy"
+) -> tuple[Prompt, ...]:
     """Turn a table of points into clicks.
 
     Parameters
     ----------
     points : array-like of float
-        ``(N, D)``, one point per row in data coordinates: the plane's indices, which are rounded, then row and column;
-        e.g. (z, y, x).
+        ``(N, D)``, one point per row in data coordinates of the image, e.g. (z, y, x); the plane is rounded.
     object_ids : sequence of int, optional
         The object of each point, at least 1; points of one object on one plane become one prompt. None: each point is
         an object of its own, counted from 1.
+    orientation : {"xy", "xz", "yz"}
+        Which planes are clicked on, as `Segmenter` takes it.
 
     Returns
     -------
@@ -80,6 +92,7 @@ def prompts_from_points(points: ArrayLike, *, object_ids: Sequence[int] | None =
     if table.ndim != 2 or table.shape[0] == 0 or table.shape[1] < 2 or not np.isfinite(table).all():
         msg = f"points must be finite numbers (N, D), rows such as (z, y, x), got shape {table.shape}"
         raise ValueError(msg)
+    table = table[:, axis_order(orientation, table.shape[1])]
     ids = list(range(1, len(table) + 1)) if object_ids is None else [int(i) for i in object_ids]
     if len(ids) != len(table):
         msg = f"object_ids must have one id per point, got {len(ids)} for {len(table)} points"

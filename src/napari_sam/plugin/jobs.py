@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     OnEnd = Callable[[Exception | None], None]
 
 OPEN, DECODE, WALK, SEARCH, ENCODE, WRITE = range(6)  # urgency
-_TURN = 0.02  # seconds
+_TURN, _PATIENCE = 0.02, 1.0  # seconds
 T = TypeVar("T")
 
 
@@ -44,13 +45,22 @@ class Jobs:
 
     def in_turns(self, things: Iterable[T], do: Callable[[T], None]) -> None:
         """Let the GUI thread do something to each thing, with time for other events between them."""
+        is_done = threading.Event()
 
         def turns() -> Iterator[T]:
             for thing in things:
+                is_done.clear()
                 yield thing
+                is_done.wait(_PATIENCE)  # Qt would take the next one at once if it came while this one is done
                 time.sleep(_TURN)
 
-        self._submit("turns", OPEN, turns, do)
+        def take_turn(thing: T) -> None:
+            try:
+                do(thing)
+            finally:
+                is_done.set()
+
+        self._submit("turns", OPEN, turns, take_turn)
 
     def open(self, bench: Bench, on_fetched: Callable[[tuple[int, int] | None], None], on_end: OnEnd) -> None:
         """Open the segmenter; whatever is submitted later finds it open."""

@@ -139,4 +139,4 @@ def test_labels_that_do_not_fit_the_image_are_refused_at_once():
     with pytest.raises(ValueError, match="must have the spatial shape"):
         score_stack(seg, TRUTH)
     with pytest.raises(ValueError, match="hold no object"):
-        score_stack(SimpleNamespace(labels=TRUTH), np.zeros_like(TRUTH))
+        score_stack(SimpleNamespace(labels=TRUTH, orientation="xy"), np.zeros_like(TRUTH))

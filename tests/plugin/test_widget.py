@@ -80,8 +80,10 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
     assert len(widget.annotation.stage.points.data) == 0
 
 
-def test_a_script_may_wait_for_each_step(studio):
-    _, widget = studio
+def test_a_script_may_find_the_widget_and_wait_for_each_step(studio):
+    viewer, _ = studio
+    docked = viewer.window.dock_widgets
+    widget = next(docked[name] for name in docked if name.startswith("SAM stacks"))
     annotation = widget.annotation
     annotation.stage.points.add(CLICK)
     widget.wait()

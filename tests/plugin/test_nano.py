@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.plugin.fakes import Studio
 
+from napari_sam.plugin import view
 from napari_sam.plugin.bench import Opener
 
 SHAPE = (3, 64, 64)
@@ -19,8 +20,9 @@ def _stack_of_two_discs():
 
 
 @pytest.mark.parametrize("levels", [1, 2])
-def test_objects_are_clicked_walked_and_committed_beside_each_other(levels):
+def test_objects_are_clicked_walked_and_committed_beside_each_other(levels, monkeypatch):
     """A second walk, with the first object in the labels around it, ended in an error."""
+    monkeypatch.setattr(view, "LARGEST_SIDE", 64)  # of a pyramid the second level is read
     full = np.kron(_stack_of_two_discs(), np.ones((1, levels, levels), np.uint8))
     data = full if levels == 1 else [full, full[:, ::2, ::2]]
     studio = Studio(data, open_segmenter=Opener("nano"), multiscale=levels > 1)
@@ -32,5 +34,6 @@ def test_objects_are_clicked_walked_and_committed_beside_each_other(levels):
         studio.work()
         studio.commit()
     assert not studio.errors
+    assert studio.annotation.view.level == levels - 1
     for plane in studio.labels.data:
         assert [plane[levels * centre, levels * centre] for centre in (16, 46)] == [1, 2]

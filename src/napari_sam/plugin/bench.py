@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from napari_sam.plugin.view import resample
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sam.plugin.drafts import LabelPlane
+    from napari_sam.crops import Window
+    from napari_sam.plugin.drafts import LabelPlane, Look
     from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
@@ -129,9 +131,7 @@ class Bench:
             found = self._opened.predict_many(prompts, mask_input=[ask.mask_input for ask in some])
             yield [(ask, self._choices(prediction)) for ask, prediction in zip(some, found, strict=True)]
 
-    def walk(
-        self, prompts: Sequence[Prompt], route: Route, look: Callable[[Plane], LabelPlane]
-    ) -> Iterator[tuple[PlaneMask, Crop]]:
+    def walk(self, prompts: Sequence[Prompt], route: Route, look: Look) -> Iterator[tuple[PlaneMask, Crop]]:
         """Walk, and give each mask as it was found and as a crop at full resolution.
 
         Parameters
@@ -141,9 +141,9 @@ class Bench:
         route : Route
             Where to.
         look : callable
-            Plane to the labels, at full resolution, of what does not walk.
+            Gives windows of the labels, at full resolution, of what does not walk.
         """
-        self._surroundings.look = lambda plane: self._to_level(look(plane))
+        self._surroundings.look = look if self.view.level == 0 else partial(self._look_at_level, look)
         own = [self.view.to_level(prompt) for prompt in prompts]
         for found in self._opened.propagate(own, axis=route.axis, start=route.start, stop=route.stop):
             yield found, Crop.of(self.view.from_level(found.mask))
@@ -169,5 +169,7 @@ class Bench:
         full = np.stack([self.view.from_level(mask) for mask in prediction.masks])
         return choices_of(replace(prediction, masks=full))
 
-    def _to_level(self, labels: Any) -> LabelPlane:
-        return labels if labels.shape == self.view.level_shape else resample(labels, self.view.level_shape)
+    def _look_at_level(self, look: Look, plane: Plane, window: Window) -> LabelPlane:
+        height, width = self.view.plane_shape
+        labels: LabelPlane = resample(look(plane, (slice(0, height), slice(0, width))), self.view.level_shape)[window]
+        return labels

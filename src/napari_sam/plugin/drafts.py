@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LabelPlane = NDArray[np.integer[Any]]
 
 Crops = Mapping[tuple[int, "Plane"], Crop]  # (object id, plane) to mask
+Look = Callable[["Plane", Window], LabelPlane]  # a window of a plane of labels
 
 
 class DraftLabels:
@@ -139,13 +140,13 @@ class Surroundings:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self.ndim = len(shape)
-        self.look: Callable[[Plane], LabelPlane] = lambda plane: np.zeros(shape[-2:], LABELS_DTYPE)
+        self.look: Look = lambda plane, window: np.zeros(_size(window), LABELS_DTYPE)
 
     def __getitem__(self, index: tuple[Any, ...]) -> LabelPlane:
         """Give a plane, or a window of it."""
-        stacked = self.ndim - 2
-        labels: LabelPlane = self.look(index[:stacked])[index[stacked:]]
-        return labels
+        height, width = self.shape[-2:]
+        plane, window = index[: self.ndim - 2], index[self.ndim - 2 :]
+        return self.look(plane, window or (slice(0, height), slice(0, width)))
 
     def __setitem__(self, index: tuple[Any, ...], labels: LabelPlane) -> None:
         pass

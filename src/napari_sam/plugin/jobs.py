@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_sam.crops import Crop
     from napari_sam.plugin.bench import Bench
-    from napari_sam.plugin.drafts import LabelPlane
+    from napari_sam.plugin.drafts import Look
     from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.walk import Route
     from napari_sam.prompts import Prompt
@@ -85,7 +85,7 @@ class Jobs:
         bench: Bench,
         seeds: Sequence[Prompt],
         way: Route,
-        look: Callable[[Plane], LabelPlane],
+        look: Look,
         *,
         on_found: Callable[[tuple[PlaneMask, Crop]], None],
         on_end: OnEnd,

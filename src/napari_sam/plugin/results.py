@@ -9,9 +9,9 @@ import numpy as np
 
 from napari_sam.cleanup import Cleanup
 from napari_sam.crops import Crop
-from napari_sam.labels import check_ids
+from napari_sam.labels import LABELS_DTYPE, check_ids
 from napari_sam.plugin.channels import Beside
-from napari_sam.plugin.drafts import render
+from napari_sam.plugin.drafts import draw
 from napari_sam.plugin.writing import Writing
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
+    from napari_sam.crops import Window
     from napari_sam.labels import Overlap
-    from napari_sam.plugin.drafts import Crops, LabelPlane
+    from napari_sam.plugin.drafts import Crops, LabelPlane, Look
     from napari_sam.plugin.session import Commit
     from napari_sam.plugin.stage import Away
     from napari_sam.plugin.view import ImageView
@@ -153,16 +154,19 @@ class Result:
         labels = np.asarray(_as_seen(self.labels.data, view)[view.index(plane)])
         return np.asarray(labels == self.labels.selected_label)
 
-    def around(self, crops: Crops, view: ImageView) -> Callable[[Plane], LabelPlane]:
-        """Make a function that gives the labels of a plane, with some drafts over them; a thread may call it."""
+    def around(self, crops: Crops, view: ImageView) -> Look:
+        """Make a function that gives labels with some drafts over them; a thread may call it."""
         data = None if self.labels is None else _as_seen(self.labels.data, view)
         on_its_way = (entry.writing.crops for entry in self.entries if not entry.writing.is_done)
         crops = {key: crop for some in (*on_its_way, crops) for key, crop in some.items()}
 
-        def look(plane: Plane) -> LabelPlane:
-            drafted = render(crops, plane, view.plane_shape)
-            committed = 0 if data is None else np.asarray(data[view.index(plane)])
-            return np.where(drafted > 0, drafted, committed).astype(drafted.dtype)
+        def look(plane: Plane, window: Window) -> LabelPlane:
+            rows, columns = window
+            labels = np.zeros((rows.stop - rows.start, columns.stop - columns.start), LABELS_DTYPE)
+            if data is not None:
+                labels[:] = data[view.index(plane, window)]
+            draw(labels, crops, plane, window)
+            return labels
 
         return look
 

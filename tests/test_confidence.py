@@ -7,8 +7,8 @@ from napari_sam import Evidence, PlaneMask, confidences, weakest
 from napari_sam.crops import Crop
 
 FULL, EMPTY = Crop.of(np.ones((4, 4), bool)), Crop.empty((4, 4))
-GOOD = {"predicted_iou": 0.95, "overlap": 0.9, "area_ratio": 1.0, "likeness": 0.5}
-BAD = {"predicted_iou": 0.5, "overlap": 0.3, "area_ratio": 2.5, "likeness": 0.0}
+GOOD = {"predicted_iou": 0.95, "overlap": 0.9, "area_ratio": 1.0}
+BAD = {"predicted_iou": 0.5, "overlap": 0.3, "area_ratio": 2.5}
 
 
 def anchor(position, predicted_iou=1.0):
@@ -54,7 +54,7 @@ def test_walks_that_agree_are_trusted_more():
 
 
 def test_evidence_that_is_not_finite_gives_a_number():
-    odd = step(1, {"predicted_iou": 0.9, "overlap": 0.0, "area_ratio": 0.0, "likeness": np.nan})
+    odd = step(1, {"predicted_iou": 0.9, "overlap": 0.0, "area_ratio": 0.0})
     assert np.isfinite(confidences([odd])).all()
 
 

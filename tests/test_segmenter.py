@@ -14,11 +14,10 @@ from napari_sam.upscaling import upscaled_mask
 SHAPE = (4, 40, 48)
 ANYTHING_GOES = StopRules(
     min_predicted_iou=-100,
-    max_iou_drop=1000,
     max_area_ratio=np.inf,
     min_overlap=0,
-    min_likeness=-2,
-    min_contrast=-np.inf,
+    min_presence=0,
+    min_faded_presence=0,
 )
 CLICK = Prompt((1,), [[10, 12]])
 SQUARE = np.zeros(SHAPE[1:], bool)

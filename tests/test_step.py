@@ -89,7 +89,6 @@ def test_an_object_that_stays_goes_on():
         (BEFORE, state(box(slice(0, 0), 0)), "empty"),
         (AT_BORDER, state(box(slice(0, 0), 0)), "border"),
         (BEFORE, state(BEFORE.mask.full(), score=0.3), "predicted_iou"),
-        (state(BEFORE.mask.full(), score=0.99), state(BEFORE.mask.full(), score=0.45), "predicted_iou"),
         (BEFORE, state(box(slice(5, 8), slice(5, 8))), "area"),
         (AT_BORDER, state(box(slice(0, 3), slice(5, 8))), "border"),
         (BEFORE, state(np.ones(SHAPE, bool)), "area"),
@@ -100,9 +99,15 @@ def test_every_end_has_its_reason(before, after, reason):
     assert StopRules().reason(before, after) == reason
 
 
-def test_what_looks_like_the_surroundings_has_ended():
-    assert StopRules().reason(BEFORE, BEFORE, Evidence(likeness=-0.05)) is None
-    assert StopRules().reason(BEFORE, BEFORE, Evidence(likeness=-0.3)) == "appearance"
+def test_what_is_probably_another_object_has_ended():
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(presence=0.8)) is None
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(presence=0.3)) == "presence"
+
+
+def test_what_has_faded_is_doubted_sooner():
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(presence=0.7, contrast=0.9)) is None
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(presence=0.7, contrast=0.2)) == "contrast"
+    assert StopRules().reason(BEFORE, BEFORE, Evidence(presence=0.9, contrast=0.2)) is None
 
 
 def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
@@ -111,6 +116,6 @@ def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
 
 
 def test_rules_can_be_switched_off():
-    off = StopRules(min_predicted_iou=0, max_iou_drop=1, max_area_ratio=np.inf, min_overlap=0)
+    off = StopRules(min_predicted_iou=0, max_area_ratio=np.inf, min_overlap=0)
     elsewhere = replace(BEFORE, mask=Crop.of(box(19, 29)), score=0.0)
     assert off.reason(BEFORE, elsewhere) is None

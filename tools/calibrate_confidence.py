@@ -109,14 +109,15 @@ def walk(volume: Volume, targets: Sequence[Target]) -> Iterator[Record]:
 
 
 def fit(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:
-    """Fit a logistic regression to outcomes between 0 and 1 by Newton's method."""
+    """Fit a logistic regression to outcomes between 0 and 1 by Newton's method; a record may have a weight."""
     inputs = np.array([[record["features"][name] for name in names] for record in records])
     outcomes = np.array([record["iou"] for record in records])
+    counts = np.array([record.get("weight", 1.0) for record in records])
     weights = np.zeros(len(names))
     for _ in range(20):
         expected = 1 / (1 + np.exp(-inputs @ weights))
-        curvature = inputs.T @ (inputs * (expected * (1 - expected))[:, None]) + _RIDGE * np.eye(len(names))
-        weights += np.linalg.solve(curvature, inputs.T @ (outcomes - expected) - _RIDGE * weights)
+        curvature = inputs.T @ (inputs * (counts * expected * (1 - expected))[:, None]) + _RIDGE * np.eye(len(names))
+        weights += np.linalg.solve(curvature, inputs.T @ (counts * (outcomes - expected)) - _RIDGE * weights)
     return {name: round(float(weight), 2) for name, weight in zip(names, weights, strict=True)}
 
 

@@ -25,14 +25,14 @@ VOLUMES = (
     "fibsem_medulla_ts2",
     "plant_ovule_membrane",
 )
-OFF = float("-inf")
 RULES = {
     "default": StopRules(),
-    "contrast .3": StopRules(min_contrast=0.3),
-    "contrast .7": StopRules(min_contrast=0.7),
-    "contrast off": StopRules(min_contrast=OFF),
-    "predicted IoU .4": StopRules(min_predicted_iou=0.4),
-    "predicted IoU .6": StopRules(min_predicted_iou=0.6),
+    "presence .5": StopRules(min_presence=0.5),
+    "presence .7": StopRules(min_presence=0.7),
+    "presence off": StopRules(min_presence=0, min_faded_presence=0),
+    "contrast off": StopRules(min_faded_presence=0),
+    "predicted IoU .5": StopRules(min_predicted_iou=0.5),
+    "overlap .2": StopRules(min_overlap=0.2),
 }
 _PLANES = 60  # of each volume, so that the comparison takes minutes
 

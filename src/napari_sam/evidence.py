@@ -24,13 +24,12 @@ class Evidence:
         IoU with the mask on the plane before, 0 to 1; NaN on an anchor.
     area_ratio : float
         Area over that on the plane before, at least 0; NaN on an anchor.
-    likeness : float
-        How much more it looks like the object on the walk's last anchor than like the surroundings there, -2 to 2, see
-        `Appearance.likeness`; NaN on an anchor.
+    presence : float
+        Probability that the walk has not lost the object since its last anchor, 0 to 1, see `Course`; NaN on an anchor.
     contrast : float
         How much of the difference in brightness to its surroundings, as it was on the walk's last anchor, is left on
         this plane at the place where it was on the plane before (moved along with it); 1 is all of it, below 0 it is
-        reversed. NaN on an anchor, and where there was no difference.
+        reversed. NaN on an anchor, and where it did not stand out.
     agreement : float
         Between two anchors: IoU of what the walks from both have found, 0 to 1, 0 where only one found anything; NaN
         elsewhere.
@@ -39,22 +38,14 @@ class Evidence:
     predicted_iou: float = nan
     overlap: float = nan
     area_ratio: float = nan
-    likeness: float = nan
+    presence: float = nan
     contrast: float = nan
     agreement: float = nan
 
     @classmethod
-    def of_step(
-        cls, before: Crop, after: Crop, *, predicted_iou: float, likeness: float, contrast: float = nan
-    ) -> Evidence:
+    def of_step(cls, before: Crop, after: Crop, *, predicted_iou: float) -> Evidence:
         """Compare the masks of one object on two neighbouring planes; the first must not be empty."""
-        return cls(
-            predicted_iou=predicted_iou,
-            overlap=iou(before, after),
-            area_ratio=after.area / before.area,
-            likeness=likeness,
-            contrast=contrast,
-        )
+        return cls(predicted_iou=predicted_iou, overlap=iou(before, after), area_ratio=after.area / before.area)
 
     def blended(self, other: Evidence, weight: float, *, agreement: float) -> Evidence:
         """Average with what another walk has seen, ``weight`` for this one; what only one of them knows is kept."""

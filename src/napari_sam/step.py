@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Reason = Literal[
     "range", "anchor", "stop", "taken", "cleared", "bridged",
-    "empty", "border", "area", "overlap", "predicted_iou", "contrast", "appearance",
+    "empty", "border", "area", "overlap", "predicted_iou", "presence", "contrast",
 ]  # fmt: skip
 
 
@@ -137,32 +137,28 @@ class StopRules:
         Fewer pixels are ``"empty"``; ``"border"`` if the object touched the image border on the plane before.
     min_predicted_iou : float
         A lower predicted IoU is ``"predicted_iou"``.
-    max_iou_drop : float
-        So is a predicted IoU lower than on the plane before by more than this.
     max_area_ratio : float
         Growing or shrinking by more than this factor is ``"area"``; shrinking at the image border is ``"border"``.
     min_overlap : float
         A lower IoU with the mask of the plane before is ``"overlap"``.
-    min_contrast : float
-        Less of the brightness difference to the surroundings left than this share of what it was on the last anchor,
-        see `Evidence.contrast`, is ``"contrast"``: the object has faded, and what is there may be its neighbour above
-        or below. Only objects that clearly stand out on the anchor are judged by it. By ``tools/compare_rules.py``.
-    min_likeness : float
-        Looking less like the object on its last anchor than like the surroundings there, by more than this, is
-        ``"appearance"``: see `Appearance.likeness`. Measured on training volumes: on noisy nuclei it falls from above 0
-        to below -0.1 within two planes of the true end; in dense EM it stays near 0 and never stops a walk.
+    min_presence : float
+        A lower probability that the walk still has its object is ``"presence"``, see `Evidence.presence`; 0 never.
+        It ends nearly all walks: the rules above are for what the model itself says is nothing, and for leaps.
+    min_contrast, min_faded_presence : float
+        An object of which less contrast is left than this share, see `Evidence.contrast`, must have this presence, else
+        it is ``"contrast"``: it has faded, and what is there may be its neighbour above or below. 0 presence: never.
     max_missing : int
         An object that ends on a blank or missing plane is looked for behind it, past at most so many such planes in a
         row; 0 never. What lies between is interpolated and ``"bridged"``.
     """
 
     min_area: int = 1
-    min_predicted_iou: float = 0.5
-    max_iou_drop: float = 0.5
+    min_predicted_iou: float = 0.4
     max_area_ratio: float = 3.0
-    min_overlap: float = 0.2
+    min_overlap: float = 0.1
+    min_presence: float = 0.6
     min_contrast: float = 0.5
-    min_likeness: float = -0.1
+    min_faded_presence: float = 0.8
     max_missing: int = 2
 
     def reason(self, before: PlaneState, after: PlaneState, evidence: Evidence | None = None) -> Reason | None:
@@ -170,7 +166,7 @@ class StopRules:
         old, new, shared = before.mask.area, after.mask.area, shared_area(before.mask, after.mask)
         if new < max(self.min_area, 1):
             return "border" if before.mask.touches_border else "empty"
-        if after.score < max(self.min_predicted_iou, before.score - self.max_iou_drop):
+        if after.score < self.min_predicted_iou:
             return "predicted_iou"
         if new * self.max_area_ratio < old:
             return "border" if before.mask.touches_border else "area"
@@ -178,13 +174,14 @@ class StopRules:
             return "area"
         if shared < self.min_overlap * (old + new - shared):
             return "overlap"
-        return None if evidence is None else self._faded(evidence)
+        return None if evidence is None else self._lost(evidence)
 
-    def _faded(self, evidence: Evidence) -> Reason | None:
-        """Name the rule by which an object no longer looks as it did; what is not known speaks for it."""
-        if evidence.contrast < self.min_contrast:
-            return "contrast"
-        return "appearance" if evidence.likeness < self.min_likeness else None
+    def _lost(self, evidence: Evidence) -> Reason | None:
+        """Name the rule by which it is another object now; what is not known speaks for it."""
+        if evidence.presence < self.min_presence:
+            return "presence"
+        faded = evidence.contrast < self.min_contrast
+        return "contrast" if faded and evidence.presence < self.min_faded_presence else None
 
 
 def interior_points(mask: Crop, count: int) -> list[tuple[int, int]]:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_sam.appearance import Appearance
-from napari_sam.embeddings import ImageEmbedding
 from napari_sam.stack import WHOLE
 from napari_sam.views import Decoded, predict_low_res
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from napari_sam.predictor import MaskInput
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Pixels, Plane
-    from napari_sam.step import PlaneState
     from napari_sam.views import Embedding
 
 _RING = 3  # pixels around a mask that count as its surroundings
@@ -36,9 +33,6 @@ class Vision(Protocol):
         self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[MaskInput | None]
     ) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch."""
-
-    def look(self, plane: Plane, objects: Sequence[PlaneState]) -> Sequence[Appearance]:
-        """Tell what objects on a plane look like."""
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
@@ -71,13 +65,6 @@ class SamVision:
         """Decode prompts on a plane, in one batch and with one mask each."""
         embedding = self.get_embedding(plane)
         return predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input)
-
-    def look(self, plane: Plane, objects: Sequence[PlaneState]) -> Sequence[Appearance]:
-        """Tell what objects on a plane look like."""
-        embedding, channels = self.get_embedding(plane), self.sam.config.decoder.dim
-        if isinstance(embedding, ImageEmbedding):
-            return Appearance.of_all([each.logits for each in objects], embedding, channels=channels)
-        return [Appearance.of_all([each.logits], embedding.view(each.frame), channels=channels)[0] for each in objects]
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sam.blending import blend
 from napari_sam.evidence import Evidence
+from napari_sam.presence import Course
 from napari_sam.sharing import settle, without_lost
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
 from napari_sam.vision import contrast_left
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.appearance import Appearance
     from napari_sam.crops import Crop
     from napari_sam.stack import Plane
     from napari_sam.track import Track
     from napari_sam.vision import Vision
 
-_PERHAPS_MISSING = ("empty", "border", "area", "overlap", "predicted_iou", "contrast", "appearance")
+_PERHAPS_MISSING = ("empty", "border", "area", "overlap", "predicted_iou", "presence", "contrast")
 # Standard deviations by which an object must stand out to be judged by its brightness. The median was .3 and .6 for
 # cells in phase contrast, .9 to 1.4 for neurites, 1 to 4 for nuclei.
 _CLEAR = 1.0
@@ -64,16 +64,16 @@ class Trail:
     ----------
     state : PlaneState
         Where it was last.
-    origin : Appearance
-        What it looked like on the anchor that it comes from.
+    course : Course
+        How the walk has gone up to there.
     contrast : ndarray of float
-        ``(c,)``, how much brighter than its surroundings it was there; 0 in channels where it does not stand out.
+        ``(c,)``, how much brighter than its surroundings it was on the anchor; 0 where it did not stand out.
     waiting : tuple of Step
         The ends that it met on planes that may be missing, since it was last found.
     """
 
     state: PlaneState
-    origin: Appearance
+    course: Course
     contrast: NDArray[np.float64]
     waiting: tuple[Step, ...] = ()
 
@@ -141,7 +141,7 @@ class Walker:
             earlier += self._bridge(track, trail, step.state)
             now.append(step)
             if step.reason is None:
-                going_on[object_id] = replace(trail, state=step.state, waiting=())
+                going_on[object_id] = Trail(step.state, trail.course.after(step.evidence), trail.contrast)
         return going_on, now, earlier
 
     def _may_wait(self, track: Track, direction: int, trail: Trail, plane: Plane) -> bool:
@@ -176,11 +176,8 @@ class Walker:
         states = [s for i, s in anchored.items() if s.mask and track.way_out(i, ahead) is None]
         if not states:
             return {}
-        looks = self.vision.look(states[0].plane, states)
         contrasts = self.vision.contrasts(states[0].plane, [s.mask for s in states], least=_CLEAR)
-        return {
-            s.object_id: Trail(s, *seen) for s, seen in zip(states, zip(looks, contrasts, strict=True), strict=True)
-        }
+        return {s.object_id: Trail(s, Course(), shown) for s, shown in zip(states, contrasts, strict=True)}
 
     def _step(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
@@ -211,19 +208,14 @@ class Walker:
 
     def _compare(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Evidence]:
         """Collect what speaks for the masks that were found on a plane."""
-        looks = self.vision.look(plane, after)
         places = [moved_along(trail.state.mask, new.mask) for trail, new in zip(coming, after, strict=True)]
         contrasts = self.vision.contrasts(plane, places)
-        return [
-            Evidence.of_step(
-                trail.state.mask,
-                new.mask,
-                predicted_iou=new.score,
-                likeness=look.likeness(trail.origin),
-                contrast=contrast_left(contrast, trail.contrast),
-            )
-            for trail, new, look, contrast in zip(coming, after, looks, contrasts, strict=True)
-        ]
+        collected = []
+        for trail, new, shown in zip(coming, after, contrasts, strict=True):
+            seen = Evidence.of_step(trail.state.mask, new.mask, predicted_iou=new.score)
+            presence, left = trail.course.after(seen).presence, contrast_left(shown, trail.contrast)
+            collected.append(replace(seen, presence=presence, contrast=left))
+        return collected
 
 
 def moved_along(before: Crop, after: Crop) -> Crop:

@@ -219,7 +219,8 @@ def _draft_from_json(said: Any) -> tuple[Key, Draft]:
     pixels = np.unpackbits(packed, count=height * width).reshape(height, width).astype(bool)
     pixels.flags.writeable = False
     rows, columns = said["shape"]
-    draft = Draft(Crop((rows, columns), top, left, pixels), Evidence(**said["evidence"]), said["origin"])
+    known = {name: value for name, value in said["evidence"].items() if name in Evidence.__slots__}
+    draft = Draft(Crop((rows, columns), top, left, pixels), Evidence(**known), said["origin"])
     return _key(said), draft
 
 

@@ -58,7 +58,6 @@ def test_pretraining_needs_no_labels_and_writes_a_model(folder, capsys, monkeypa
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (TRAIN, "--freeze-encoder"),
         ((*TRAIN[1:], "--freeze-encoder"), "no images to train on"),
         (("nothing", *TRAIN[1:]), "nothing is no folder"),
         ((*TRAIN, "--minutes", "1"), "either steps or minutes"),

@@ -227,7 +227,7 @@ def test_masks_from_tiles_are_those_of_the_whole_plane(nano):
 @pytest.mark.slow
 def test_an_object_is_carried_through_tiled_planes(nano):
     rows, columns = np.ogrid[:300, :400]
-    truth = np.stack([np.hypot(rows - 150, columns - 100 - 20 * z) < 40 for z in range(5)])
+    truth = np.stack([np.hypot(rows - 150, columns - 100 - 10 * z) < 40 for z in range(8)])
     image = (40 + 120 * truth + np.random.default_rng(0).normal(0, 8, truth.shape)).astype(np.uint8)
     segmenter = Segmenter(image, nano, tile=256)
     list(segmenter.propagate([Prompt((0,), [[150, 100]])]))

@@ -24,24 +24,25 @@ class Rule:
     """Constants of `napari_sam.windows`, in model pixels."""
 
     least: int
+    room: int
     around: float
     small: int
 
     def apply(self) -> None:
         """Make it the rule of this process."""
-        names = {"_LEAST": self.least, "_UNKNOWN": max(192, self.least), "_AROUND": self.around, "_SMALL": self.small}
+        names = {"_LEAST": self.least, "_ROOM": self.room, "_AROUND": self.around, "_SMALL": self.small}
         for name, value in names.items():
             setattr(windows, name, value)
 
 
 RULES = {
-    "the whole plane": Rule(4096, 1.5, 0),
-    "windows of 128 or more": Rule(128, 1.5, 0),
-    "windows of 192 or more": Rule(192, 1.5, 0),
-    "and closer below 12": Rule(192, 1.5, 12),
-    "and closer below 16": Rule(192, 1.5, 16),
-    "and closer below 24": Rule(192, 1.5, 24),
-    "larger, closer below 16": Rule(256, 2.0, 16),
+    "the whole plane": Rule(4096, 64, 1.5, 0),
+    "windows of 128 or more": Rule(128, 64, 1.5, 0),
+    "windows of 192 or more": Rule(192, 64, 1.5, 0),
+    "windows of 256 or more": Rule(256, 128, 2.0, 0),
+    "and closer below 12": Rule(256, 128, 2.0, 12),
+    "and closer below 16": Rule(256, 128, 2.0, 16),
+    "and closer below 24": Rule(256, 128, 2.0, 24),
 }
 WAYS = ("1 click", "3 clicks", "5 clicks", "box")
 

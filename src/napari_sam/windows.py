@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from napari_sam.tiles import TileGrid
 
 # All in model pixels. On training images masks decoded in windows like these are as good as those decoded on the whole
-# plane; tools/compare_windows.py measures it.
-_LEAST, _ROOM, _AROUND = 192, 64, 1.5  # side of a window: at least, and beyond so many times the object
-_UNKNOWN = 256 - _ROOM  # what takes the object's place where its size is not known
+# plane, see tools/compare_windows.py; walks through neurites want more around the object than a click does.
+_LEAST, _ROOM, _AROUND = 256, 128, 2.0  # side of a window: at least, and beyond so many times the object
 _SMALL = 16  # a smaller object is looked at more closely, see `Windows.closest`
 _FITTING = 7 / 8  # share of the largest window that an object may fill
 _STEP = 64  # sides are multiples of it, so that windows are of few sizes
@@ -83,7 +82,7 @@ class Windows:
         sized : bool
             Whether this is the object, or just clicks on an object of unknown size.
         """
-        wanted = _AROUND * longest(extent) if sized else longest(extent) + _UNKNOWN / self.zoom
+        wanted = _AROUND * longest(extent) if sized else longest(extent)
         return self._around(extent, wanted, self.closest(extent) if sized else 0)
 
     def next_view(self, frame: Frame, said: Extent, seen: Extent, *, closer: bool) -> Frame | None:

@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from tests.test_image_files import ome_zarr
 
-from napari_sam import cli
+from napari_sam import Segmenter, cli
 from napari_sam.image_files import read_image
 from napari_sam.sample import make_nuclei_stack
 
@@ -108,6 +108,14 @@ def test_propagate_says_why_each_object_ended(folder, capsys):
     assert "ended by" in capsys.readouterr().out
     labels = tifffile.imread("labels.tif")
     assert not labels[[0, 5]].any()
+
+
+def test_which_components_are_kept_can_be_chosen(folder, monkeypatch):
+    asked = []
+    propagate = Segmenter.propagate
+    monkeypatch.setattr(Segmenter, "propagate", lambda *a, **how: asked.append(how) or propagate(*a, **how))
+    assert run(*SEGMENT, "--propagate", "--components", "largest") == 0
+    assert [how["components"] for how in asked] == ["largest"]
 
 
 def test_propagate_writes_tracks_too(folder, capsys):

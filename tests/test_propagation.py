@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
 from napari_sam.crops import Crop
 from napari_sam.image import Frame
@@ -388,6 +389,33 @@ def test_both_parts_of_an_object_go_on():
     world.truth[:, 3:7, 3:7] = world.truth[:, 3:7, 10:14] = 1
     list(world.walk([anchor(world.truth, (0,), 1)]))
     np.testing.assert_array_equal(world.labels, world.truth)
+
+
+def test_one_part_of_an_object_goes_on_if_asked_to():
+    world = World(np.zeros((4, SIDE, SIDE), np.uint8))
+    world.truth[:, 3:8, 3:8] = world.truth[:, 3:7, 10:14] = 1
+    list(world.walk([anchor(world.truth, (0,), 1)], components="largest"))
+    np.testing.assert_array_equal(world.labels[0], world.truth[0])
+    assert (world.labels[1:, 3:8, 3:8] == 1).all()
+    assert not world.labels[1:, :, 10:].any()
+
+
+def test_whatever_the_model_sees_goes_on_if_asked_to():
+    world = World(tubes(3))
+    world.truth[1, 12:15, 12:15] = 1
+    list(world.walk([anchor(world.truth, (0,), 1)], components="all"))
+    np.testing.assert_array_equal(world.labels == 1, world.truth == 1)
+
+
+@given(STARTS, st.integers(0, 99))
+def test_of_largest_components_there_is_one_on_a_plane(starts, seed):
+    """Whatever splits an object: the model, voxels of others, objects beside it, or the meeting of two walks."""
+    world = Noise(np.zeros((6, SIDE, SIDE), np.uint8))
+    world.labels[np.random.default_rng(seed).random(world.labels.shape) < 0.1] = 9
+    anchors = list(noisy_anchors(starts))
+    prompted = {(each.object_id, each.plane) for each in anchors}
+    for found in world.walk(anchors, rules=ANYTHING_GOES, components="largest"):
+        assert label(found.mask)[1] <= 1 or (found.object_id, found.plane) in prompted
 
 
 def test_a_walk_ends_between_two_objects_although_the_model_sees_one_on_every_plane():

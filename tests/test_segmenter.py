@@ -234,3 +234,10 @@ def test_a_wrong_argument_is_refused(image, tiny_sam, options, complaint):
 def test_a_folder_keeps_embeddings_for_the_next_time(image, tiny_sam, tmp_path):
     list(Segmenter(image, tiny_sam, cache=tmp_path).embed())
     assert list(Segmenter(image, tiny_sam, cache=str(tmp_path)).embed()) == []
+
+
+def test_a_choice_that_there_is_not_is_refused(segmenter):
+    with pytest.raises(ValueError, match="components must be one of"):
+        segmenter.propagate([CLICK], components="one")
+    with pytest.raises(ValueError, match="overlap must be one of"):
+        segmenter.segment([CLICK], overlap="merge")

@@ -1,4 +1,4 @@
-"""Choose the rules that end a walk: mean 3D IoU on training volumes and made-up stacks, from one click and a box.
+"""Choose the rules of a walk: mean 3D IoU on training volumes and made-up stacks, from one click and a box.
 
 python tools/compare_rules.py --data ../shared/data/train
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tifffile
@@ -25,14 +25,16 @@ VOLUMES = (
     "fibsem_medulla_ts2",
     "plant_ovule_membrane",
 )
-RULES = {
-    "default": StopRules(),
-    "presence .5": StopRules(min_presence=0.5),
-    "presence .7": StopRules(min_presence=0.7),
-    "presence off": StopRules(min_presence=0, min_faded_presence=0),
-    "contrast off": StopRules(min_faded_presence=0),
-    "predicted IoU .5": StopRules(min_predicted_iou=0.5),
-    "overlap .2": StopRules(min_overlap=0.2),
+WAYS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "presence .5": {"rules": StopRules(min_presence=0.5)},
+    "presence .7": {"rules": StopRules(min_presence=0.7)},
+    "presence off": {"rules": StopRules(min_presence=0, min_faded_presence=0)},
+    "contrast off": {"rules": StopRules(min_faded_presence=0)},
+    "predicted IoU .5": {"rules": StopRules(min_predicted_iou=0.5)},
+    "overlap .2": {"rules": StopRules(min_overlap=0.2)},
+    "largest component": {"components": "largest"},
+    "all components": {"components": "all"},
 }
 _PLANES = 60  # of each volume, so that the comparison takes minutes
 
@@ -49,7 +51,7 @@ def main() -> None:
     rows = []
     for name, image, labels in _volumes(arguments.data):
         seg = Segmenter(image, sam)
-        rows.append([_mean_iou(seg, labels, rules, arguments.objects) for rules in RULES.values()])
+        rows.append([_mean_iou(seg, labels, way, arguments.objects) for way in WAYS.values()])
         _print(name, rows[-1])
     _print("mean", np.mean(rows, axis=0).tolist())
 
@@ -64,18 +66,18 @@ def _volumes(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         yield f"made-up stack {seed}", *make_packed_stack((24, 128, 128), np.random.default_rng(seed))
 
 
-def _mean_iou(seg: Segmenter, truth: np.ndarray, rules: StopRules, objects: int) -> float:
+def _mean_iou(seg: Segmenter, truth: np.ndarray, way: dict[str, Any], objects: int) -> float:
     ious = []
     for target in volume_targets(truth, count=objects, seed=1):
         seg.labels[...] = 0
-        for _ in seg.propagate([first_prompt(truth, target)], rules=rules):
+        for _ in seg.propagate([first_prompt(truth, target)], **way):
             pass
         ious.append(iou(seg.labels == target.object_id, truth == target.object_id))
     return float(np.mean(ious))
 
 
 def _print(name: str, ious: list[float]) -> None:
-    print(f"{name}:", ", ".join(f"{rule} {value:.3f}" for rule, value in zip(RULES, ious, strict=True)), flush=True)
+    print(f"{name}:", ", ".join(f"{way} {value:.3f}" for way, value in zip(WAYS, ious, strict=True)), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_models import fetch_weights, models
 from napari_sam.cli_options import DEFAULTS, WHOLE, ImageOptions, ModelOptions, open_image, open_segmenter
 from napari_sam.cli_train import pretrain, train
+from napari_sam.components import Components
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
@@ -149,6 +150,7 @@ def segment(
     propagate: bool = False,
     start: int | None = None,
     stop: int | None = None,
+    components: Components = "supported",
     tracks: Path | None = None,
     overwrite: bool = False,
     cache: str | None = None,
@@ -171,6 +173,9 @@ def segment(
         First plane to carry them to; by default that of the stack.
     stop
         The plane before which to stop; by default the end of the stack.
+    components
+        With --propagate, which pieces of an object are kept on a plane: those that overlap with it on the plane before,
+        the largest of these alone, or whatever the model gives.
     tracks
         With --propagate through time: where the track of each object goes, with its parent where one splits; a .csv.
     overwrite
@@ -199,7 +204,7 @@ def segment(
         if propagate:
             first = None if start is None else start * at_level[0] // shape[0]
             last = None if stop is None else -(-stop * at_level[0] // shape[0])
-            walk = seg.propagate(chosen, start=first, stop=last)
+            walk = seg.propagate(chosen, start=first, stop=last, components=components)
             total = len({prompt.object_id for prompt in chosen}) * at_level[0]
             _print_objects(_collect(walk, "segmenting", total=total))
         else:

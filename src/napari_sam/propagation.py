@@ -11,7 +11,6 @@ import numpy as np
 from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
 from napari_sam.meeting import meet
-from napari_sam.sharing import settle
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
 from napari_sam.track import Track, lay_tracks
 from napari_sam.walker import Step, Walker
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.components import Components
     from napari_sam.stack import Plane
     from napari_sam.vision import Vision
 
@@ -72,6 +72,7 @@ def propagate(
     get_labels: Callable[[Plane], NDArray[np.integer[Any]]],
     rules: StopRules | None = None,
     step: StepPrompt | None = None,
+    components: Components = "supported",
     changed: Collection[Plane] | None = None,
 ) -> Iterator[tuple[PlaneMask, ...]]:
     """Walk from each anchor to both sides along one axis of the stack.
@@ -101,6 +102,9 @@ def propagate(
         When a walk ends.
     step : StepPrompt, optional
         What is sent from plane to plane.
+    components : {"supported", "largest", "all"}
+        Which pieces of a mask are kept: those that overlap with the mask of the plane before, the largest of these, or
+        whatever the model gives. Anchors stay whole.
     changed : collection of tuple of int, optional
         Planes whose anchors are new or different: only what lies between their neighbours is walked. None: all.
 
@@ -109,7 +113,7 @@ def propagate(
     tuple of PlaneMask
         The objects of one plane, at least one.
     """
-    walker = Walker(vision, get_labels, rules or StopRules(), step or StepPrompt())
+    walker = Walker(vision, get_labels, rules or StopRules(), step or StepPrompt(), components)
     tracks = lay_tracks(anchors, axis, positions, changed)
     for track in tracks:
         for here in track.anchors.values():
@@ -148,7 +152,7 @@ def _meet(walker: Walker, track: Track, position: int, steps: list[Step], gap: M
             met[object_id] = replace(step, reason=step.reason or out)
     if not gap:
         return list(met.values())
-    settled = settle([step.state for step in met.values()], walker.get_labels(track.plane(position)))
+    settled = walker.settle(track.plane(position), [step.state for step in met.values()])
     joined = [replace(met[state.object_id], state=state) for state in settled]
     return [step if step.state.mask else replace(step, reason=step.reason or "taken") for step in joined]
 

@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.cache import EmbeddingCache
 from napari_sam.cache_store import as_location
 from napari_sam.checkpoints import load_sam
+from napari_sam.components import Components
 from napari_sam.contrast import estimate_contrast
 from napari_sam.crops import Crop
 from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, write_masks
@@ -235,9 +236,7 @@ class Segmenter:
         ValueError
             If a prompt does not fit the image or the labels; then nothing was written.
         """
-        if overlap not in get_args(Overlap):
-            msg = f"overlap must be one of {get_args(Overlap)}, got {overlap!r}"
-            raise ValueError(msg)
+        _check_choice("overlap", overlap, Overlap)
         prompts = self._checked_for_writing(prompts)
         for plane, here in _by_plane(prompts).items():
             found = share(self._decode(plane, here))
@@ -253,6 +252,7 @@ class Segmenter:
         stop: int | None = None,
         rules: StopRules | None = None,
         step: StepPrompt | None = None,
+        components: Components = "supported",
         changed: Iterable[Plane] | None = None,
     ) -> Iterator[PlaneMask]:
         """Carry the prompted objects through the stack and write them into the labels plane by plane.
@@ -274,6 +274,9 @@ class Segmenter:
             When an object has ended.
         step : StepPrompt, optional
             What a mask tells the next plane. None: what suits the model.
+        components : {"supported", "largest", "all"}
+            Which pieces of an object are kept on a plane: those that overlap with its mask on the plane before, the
+            largest of these alone, or whatever the model gives. Prompted planes stay as they are.
         changed : iterable of tuple of int, optional
             The prompted planes that are new or different since the prompts were last propagated. Then only the planes
             between them and the next prompts of the same object are walked again. None: everything.
@@ -287,8 +290,9 @@ class Segmenter:
         Raises
         ------
         ValueError
-            At once, if a prompt does not fit the image, the range or the labels.
+            At once, if a prompt does not fit the image, the range or the labels, or ``components`` is none of these.
         """
+        _check_choice("components", components, Components)
         prompts = self._checked_for_writing(prompts)
         start, stop = self._range(axis, start, stop)
         for prompt in prompts:
@@ -296,7 +300,8 @@ class Segmenter:
                 msg = f"prompts must lie between start {start} and stop {stop} on axis {axis}, got {prompt.plane}"
                 raise ValueError(msg)
         anew = None if changed is None else frozenset(changed)
-        return self._propagate(prompts, axis, range(start, stop), rules=rules, step=step, changed=anew)
+        how = {"rules": rules, "step": step, "components": components, "changed": anew}
+        return self._propagate(prompts, axis, range(start, stop), **how)
 
     def _propagate(self, prompts: Sequence[Prompt], axis: int, positions: range, **how: Any) -> Iterator[PlaneMask]:
         how["step"] = how["step"] or StepPrompt.suited_to(self._sam.config)
@@ -365,6 +370,12 @@ class Segmenter:
             msg = f"expected 0 <= start < stop <= {leading[axis]} on axis {axis}, got start {start} and stop {stop}"
             raise ValueError(msg)
         return first, last
+
+
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        msg = f"{name} must be one of {get_args(choices)}, got {value!r}"
+        raise ValueError(msg)
 
 
 def _by_plane(prompts: Sequence[Prompt]) -> dict[Plane, list[Prompt]]:

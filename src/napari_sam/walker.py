@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.blending import blend
+from napari_sam.components import believed, largest
 from napari_sam.evidence import Evidence
 from napari_sam.presence import Course
 from napari_sam.sharing import settle, without_lost
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.components import Components
     from napari_sam.crops import Crop
     from napari_sam.stack import Plane
     from napari_sam.track import Track
@@ -92,12 +94,15 @@ class Walker:
         When an object has ended.
     prompts : StepPrompt
         What is sent from plane to plane.
+    components : {"supported", "largest", "all"}
+        Which pieces of a mask are kept.
     """
 
     vision: Vision
     get_labels: Callable[[Plane], NDArray[np.integer[Any]]]
     rules: StopRules
     prompts: StepPrompt
+    components: Components = "supported"
 
     def walk(self, track: Track, direction: int) -> Iterator[tuple[int, list[Step]]]:
         """Visit the positions of a track in one direction, 1 or -1, with all objects that have an anchor behind.
@@ -122,6 +127,13 @@ class Walker:
                 yield step.state.plane[track.axis], [step]
             yield position, now
             trails = going_on | self._set_out(track, anchored, ahead)
+
+    def settle(self, plane: Plane, states: Sequence[PlaneState]) -> list[PlaneState]:
+        """Share the pixels of a plane, see `sharing.settle`, and keep one component of what that splits if asked to."""
+        settled = settle(states, self.get_labels(plane))
+        if self.components == "largest":
+            return [without_lost(state, largest(state.mask)) for state in settled]
+        return settled
 
     def _sort(
         self, track: Track, direction: int, came: Sequence[tuple[Trail, Step]]
@@ -168,7 +180,7 @@ class Walker:
             plane = lost.state.plane
             weight = (last - plane[track.axis]) / (last - first)
             state = blend(trail.state, found, weight, plane)
-            steps += [Step(each, "bridged", Evidence()) for each in settle([state], self.get_labels(plane))]
+            steps += [Step(each, "bridged", Evidence()) for each in self.settle(plane, [state])]
         return steps
 
     def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:
@@ -186,7 +198,7 @@ class Walker:
         found = self._decode(plane, coming)
         ended = [self.rules.reason(t.state, state, seen) for t, (state, seen) in zip(coming, found, strict=True)]
         going_on = [state for (state, _), why in zip(found, ended, strict=True) if why is None]
-        settled = {state.object_id: state for state in settle(going_on, self.get_labels(plane))}
+        settled = {state.object_id: state for state in self.settle(plane, going_on)}
         steps = []
         for trail, (state, evidence), why in zip(coming, found, ended, strict=True):
             left = settled.get(state.object_id, state)
@@ -203,7 +215,8 @@ class Walker:
             [state.mask_input if self.prompts.mask else None for state in before],
         )
         after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
-        after = [without_lost(new, supported(new.mask, old.mask)) for old, new in zip(before, after, strict=True)]
+        kept = [believed(new.mask, old.mask, self.components) for old, new in zip(before, after, strict=True)]
+        after = [without_lost(new, mask) for new, mask in zip(after, kept, strict=True)]
         return list(zip(after, self._compare(plane, coming, after), strict=True))
 
     def _compare(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Evidence]:
@@ -224,14 +237,3 @@ def moved_along(before: Crop, after: Crop) -> Crop:
         return before
     rows, columns = np.round(after.centre - before.centre).astype(int)
     return before.shifted(int(rows), int(columns)) or before
-
-
-def supported(mask: Crop, before: Crop) -> Crop:
-    """Return the components of a mask that overlap with the mask of the plane before; all of them if none does."""
-    from scipy.ndimage import label
-
-    components, count = label(mask.pixels)
-    if count < 2:
-        return mask
-    kept = np.unique(components[before.within(mask.window) & mask.pixels])
-    return mask.masked(np.isin(components, kept)) if kept.size else mask

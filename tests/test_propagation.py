@@ -10,6 +10,7 @@ from napari_sam.crops import Crop
 from napari_sam.image import Frame
 from napari_sam.labels import write_masks
 from napari_sam.propagation import propagate
+from napari_sam.sharing import settle
 from napari_sam.step import PlaneState, StepPrompt, StopRules
 from napari_sam.views import Decoded
 
@@ -218,6 +219,20 @@ def test_an_object_eaten_by_another_one_is_reported():
     world = World(tubes())
     world.labels[5][world.truth[5] == 1] = 7
     assert story(world.walk([anchor(world.truth, (3,), 1)], start=3))[-1] == (5, "taken")
+
+
+def test_an_object_eaten_by_one_that_walks_beside_it_is_reported():
+    world = World(tubes())
+    world.truth[5:, 4:9, 3:8] = 2
+    walked = list(world.walk([anchor(world.truth, (3,), i) for i in (2, 1)], start=3))
+    assert [(each.plane[0], each.reason) for each in walked if each.object_id == 1][-1] == (5, "taken")
+    np.testing.assert_array_equal(world.labels[3:], world.truth[3:])
+
+
+def test_a_prompted_object_that_others_hold_is_reported():
+    world = World(tubes())
+    [eaten] = settle([anchor(world.truth, (3,), 1)], np.full((SIDE, SIDE), 7))
+    assert story(world.walk([eaten])) == [(3, "taken")]
 
 
 def test_an_anchor_is_never_overwritten_and_walks_meet_it():

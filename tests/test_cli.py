@@ -110,6 +110,20 @@ def test_propagate_says_why_each_object_ended(folder, capsys):
     assert not labels[[0, 5]].any()
 
 
+def test_what_another_tool_found_is_carried_on(folder):
+    """Its ids and its outlines stay as they are on the planes that it has seen."""
+    truth = tifffile.imread("truth.tif")
+    seeds = np.zeros_like(truth)
+    seeds[[1, 4]] = truth[[1, 4]]
+    tifffile.imwrite("seeds.tif", seeds)
+    tifffile.imwrite("plane.tif", truth[3])
+    for seeds, options, planes in (("seeds.tif", (), [1, 4]), ("plane.tif", ("--plane", "3"), [3])):
+        assert run(*SEGMENT[:3], seeds, *SEGMENT[4:], *options, "--propagate", "--overwrite") == 0
+        labels = tifffile.imread("labels.tif")
+        np.testing.assert_array_equal(labels[planes], truth[planes])
+        assert set(np.unique(labels)) <= {0, *np.unique(truth[planes])}
+
+
 def test_which_components_are_kept_can_be_chosen(folder, monkeypatch):
     asked = []
     propagate = Segmenter.propagate
@@ -173,6 +187,9 @@ def test_models_are_listed(capsys):
         ((*SEGMENT[:5], "truth.tif"), "truth.tif exists"),
         ((*SEGMENT[:5], "image.tif", "--overwrite"), "would replace the image"),
         ((*SEGMENT[:5], "labels.png"), "must end with .tif"),
+        ((*SEGMENT[:3], "plane.tif", *SEGMENT[4:]), "those of one plane together with its index"),
+        ((*SEGMENT[:3], "labels.txt", *SEGMENT[4:]), "labels.txt does not exist"),
+        ((*SEGMENT, "--plane", "3"), "--plane goes with a label image"),
         ((*SEGMENT, "--channel", "1"), "no channel axis"),
         ((*SEGMENT, "--tracks", "tracks.csv"), "--tracks needs --propagate"),
         ((*SEGMENT, "--propagate", "--tracks", "t.csv", "--orientation", "xz"), "--tracks needs --propagate"),

@@ -76,6 +76,12 @@ def test_each_point_is_an_object_of_its_own_where_nothing_else_is_said(tmp_path)
     assert read_prompts(path) == (Prompt((3,), [[10.5, 20]]), Prompt((4,), [[5, 6]], object_id=2))
 
 
+def test_a_table_may_name_the_axes(tmp_path):
+    rows = [("spot 1", 12, 30.5, 3, 0.7, 5), ("spot 2", 1, 2, 4, 0.9, 6)]
+    prompts = read_prompts(write_csv(tmp_path / "p.csv", "NAME,X,Y,Z,quality,object", *rows))
+    assert prompts == (Prompt((3,), [[30.5, 12]], object_id=5), Prompt((4,), [[2, 1]], object_id=6))
+
+
 def test_labelled_points_are_one_object(tmp_path):
     header = "index,axis-0,axis-1,label"
     path = write_csv(tmp_path / "p.csv", header, (0, 1, 2, "positive"), (1, 3, 4, 0), (2, 5, 6, "True"))
@@ -136,7 +142,8 @@ def test_each_shape_is_an_object_of_its_own_where_nothing_else_is_said(tmp_path)
     [
         ("index,axis-0", (0, 1), "expected the columns axis-0, axis-1"),
         ("index,axis-0,axis-2", (0, 1, 2), "expected the columns axis-0, axis-1"),
-        ("x,y", (0, 1), "expected the columns axis-0, axis-1"),
+        ("row,column", (0, 1), "expected the columns axis-0, axis-1"),
+        ("z,y", (0, 1), "or t, z, y, x, got z, y"),
         ("index,axis-0,axis-1", (0, 1, "nan"), "line 2: coordinates must be finite"),
         ("index,axis-0,axis-1", (0, 1), "line 2: coordinates must be finite"),
         ("index,axis-0,axis-1", (0, 1, "here"), "line 2: could not convert"),

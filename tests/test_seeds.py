@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_sam import Prompt, prompts_from_labels, prompts_from_points
+from napari_sam.label_files import write_labels
 from napari_sam.orientation import axis_order
+from napari_sam.seeds import prompts_from_label_file
 
 
 @pytest.fixture
@@ -46,6 +49,45 @@ def test_planes_without_objects_are_refused(labels):
         prompts_from_labels(labels, [(0,)])
     with pytest.raises(ValueError, match=r"any of the objects \[9\]"):
         prompts_from_labels(labels, [(2,)], object_ids=[9])
+
+
+@pytest.mark.parametrize("name", ["found.tif", "found.zarr"])
+@pytest.mark.parametrize("side", ["xy", "xz"])
+def test_a_label_file_gives_the_prompts_of_all_planes_that_hold_objects(labels, tmp_path, name, side):
+    write_labels(tmp_path / name, labels)
+    planes = [(i,) for i in range(labels.shape[axis_order(side, 3)[0]])]
+    found = prompts_from_label_file(tmp_path / name, labels.shape, orientation=side)
+    assert found == prompts_from_labels(labels, planes, orientation=side)
+
+
+def test_one_plane_of_a_label_file_can_be_chosen(labels, tmp_path):
+    write_labels(tmp_path / "found.tif", labels)
+    found = prompts_from_label_file(tmp_path / "found.tif", labels.shape, plane=(2,))
+    assert found == prompts_from_labels(labels, [(2,)])
+
+
+def test_a_label_file_of_one_plane_lies_where_it_is_said_to(labels, tmp_path):
+    write_labels(tmp_path / "found.tif", labels[1])
+    found = prompts_from_label_file(tmp_path / "found.tif", labels.shape, plane=(1,))
+    assert found == prompts_from_labels(labels, [(1,)])
+    assert prompts_from_label_file(tmp_path / "found.tif", (6, 8)) == prompts_from_labels(labels[1], [()])
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "plane", "complaint"),
+    [
+        ((6, 8), np.uint8, None, r"or those of one plane together with its index, got \(6, 8\)"),
+        ((5, 8), np.uint8, (1,), r"or of one plane, \(6, 8\), got \(5, 8\)"),
+        ((3, 6, 8), np.float32, None, "must hold integer labels, got float32"),
+        ((3, 6, 8), np.uint8, (3,), r"index of the planes \(3,\)"),
+        ((3, 6, 8), np.uint8, (0, 1), r"index of the planes \(3,\)"),
+        ((3, 6, 8), np.uint8, None, "found.tif: expected labels with any object"),
+    ],
+)
+def test_a_label_file_that_does_not_fit_is_refused(tmp_path, shape, dtype, plane, complaint):
+    tifffile.imwrite(tmp_path / "found.tif", np.zeros(shape, dtype), photometric="minisblack")
+    with pytest.raises(ValueError, match=complaint):
+        prompts_from_label_file(tmp_path / "found.tif", (3, 6, 8), plane=plane)
 
 
 def test_each_point_is_an_object_of_its_own():

@@ -22,9 +22,11 @@ from napari_sam.cli_models import fetch_weights, models
 from napari_sam.cli_options import DEFAULTS, WHOLE, ImageOptions, ModelOptions, open_image, open_segmenter
 from napari_sam.cli_train import pretrain, train
 from napari_sam.components import Components
+from napari_sam.orientation import Orientation, axis_order
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
+    from napari_sam.prompts import Prompt
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
@@ -147,6 +149,7 @@ def segment(
     *,
     prompts: Path,
     output: Path,
+    plane: tuple[int, ...] = (),
     propagate: bool = False,
     start: int | None = None,
     stop: int | None = None,
@@ -164,9 +167,13 @@ def segment(
     image
         TIFF, zarr, OME-Zarr, PNG or JPEG.
     prompts
-        A .json list of prompts, or the .csv of a napari Points or Shapes layer; of the full resolution.
+        A .json list of prompts, a .csv of points or of a napari Points or Shapes layer, or a label image (TIFF, zarr,
+        PNG) in which another tool has found objects on some planes; of the full resolution.
     output
         Where the labels go, in full resolution; ends with .tif or .zarr.
+    plane
+        Which plane of a label image is taken, or where one of a single plane lies, counted from 0; with time and depth
+        --plane 3 --plane 10. By default every plane that holds an object.
     propagate
         Carry the objects from plane to plane along the first axis, or the one that orientation leaves.
     start
@@ -185,7 +192,6 @@ def segment(
     """
     from napari_sam.label_files import open_labels
     from napari_sam.lineage import trace, write_tracks
-    from napari_sam.prompt_files import read_prompts
     from napari_sam.selection import enlarge, to_level
 
     _check_outputs(image, output, tracks, overwrite=overwrite)
@@ -194,7 +200,7 @@ def segment(
         raise ValueError(msg)
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
-    given = read_prompts(prompts, plane_shape=(shape[-2], shape[-1]), orientation=selection.orientation)
+    given = _read_prompts(prompts, like.spatial_shape, selection.orientation, plane)
     largest = max(prompt.object_id for prompt in given)
     with open_labels(output, like, largest=largest, overwrite=overwrite) as labels:
         into = None if selection.level else labels
@@ -275,6 +281,20 @@ def _open_viewer() -> None:
     except ModuleNotFoundError as error:
         msg = f"the viewer needs {error.name}, which is not installed: pip install 'napari-sam-stacks[all]'"
         raise ValueError(msg) from None
+
+
+def _read_prompts(path: Path, shape: tuple[int, ...], orientation: Orientation, plane: "Plane") -> "Sequence[Prompt]":
+    """Read prompts or a label image for an image of a spatial shape (..., z, y, x)."""
+    from napari_sam.prompt_files import read_prompts
+    from napari_sam.seeds import prompts_from_label_file
+
+    if path.suffix.lower() not in (".json", ".csv"):
+        return prompts_from_label_file(path, shape, plane=plane or None, orientation=orientation)
+    if plane:
+        msg = f"--plane goes with a label image; {path} says itself on which planes its prompts are"
+        raise ValueError(msg)
+    height, width = (shape[axis] for axis in axis_order(orientation, len(shape))[-2:])
+    return read_prompts(path, plane_shape=(height, width), orientation=orientation)
 
 
 def _check_outputs(image: Path, output: Path, tracks: Path | None, *, overwrite: bool) -> None:

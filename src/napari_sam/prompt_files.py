@@ -1,4 +1,4 @@
-"""Prompts on disk: our JSON, and the CSV files that napari saves for Points and Shapes layers.
+"""Prompts on disk: our JSON, the CSV files that napari saves for Points and Shapes layers, and tables of points.
 
 The JSON is a list of objects with the fields of `Prompt`. Its masks are run lengths,
 ``{"shape": [h, w], "runs": [background, object, background, ...]}`` in row-major order, or the name of a TIFF.
@@ -36,9 +36,10 @@ _POLARITY = {"1": True, "positive": True, "true": True, "0": False, "negative": 
 def read_prompts(
     path: Path | str, *, plane_shape: tuple[int, int] | None = None, orientation: Orientation = "xy"
 ) -> tuple[Prompt, ...]:
-    """Read prompts from a JSON file or from the CSV of a napari Points or Shapes layer.
+    """Read prompts from a JSON file or from a CSV, such as that of a napari Points or Shapes layer.
 
-    In a CSV, optional columns say more than napari saves: `label` (1 or 0, positive or negative, true or false) and
+    The coordinates in a CSV are in the columns `axis-0`, `axis-1`, ..., as napari saves them, or in those of `t`, `z`,
+    `y` and `x` that the image has. Optional columns say more: `label` (1 or 0, positive or negative, true or false) and
     `object` (an id of at least 1). The rows of one object on one plane become one prompt. Without an `object` column,
     each shape is an object of its own; so is each point, unless there is a `label` column: then all are of object 1.
     What becomes of each kind of shape is said in `drawings.shape`.
@@ -63,7 +64,7 @@ def read_prompts(
     path = Path(path)
     readers = {".json": _read_json, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
-        msg = f"{path} must be a .json file of prompts or a .csv file that napari saved"
+        msg = f"{path} must be a .json file of prompts or a .csv file of points or shapes"
         raise ValueError(msg)
     try:
         prompts = tuple(readers[path.suffix.lower()](path, plane_shape, orientation))
@@ -157,14 +158,12 @@ def _from_runs(size: Sequence[int], runs: Sequence[int]) -> Mask:
 
 def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        rows = list(reader)
     if not rows:
         return
-    columns = list(rows[0])
-    axes = [f"axis-{i}" for i in range(sum(name.startswith("axis-") for name in columns))]
-    if len(axes) < 2 or not set(axes) <= set(columns):
-        msg = f"expected the columns axis-0, axis-1, ... (row and column last), got {', '.join(columns)}"
-        raise ValueError(msg)
+    axes = _axis_columns(columns)
     axes = [axes[i] for i in axis_order(orientation, len(axes))]
     is_shapes = "shape-type" in columns
     own_object = "object" not in columns and (is_shapes or "label" not in columns)
@@ -179,6 +178,16 @@ def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orie
         grouped[object_id, plane].append(drawing)
     for (object_id, plane), drawings in grouped.items():
         yield prompt(drawings, plane, object_id=object_id)
+
+
+def _axis_columns(columns: Sequence[str]) -> list[str]:
+    """Choose the columns of the coordinates: those that napari writes, or those with the names of the axes."""
+    axes = [f"axis-{i}" for i in range(sum(name.startswith("axis-") for name in columns))]
+    axes = axes or [name for name in "tzyx" if name in columns]
+    if len(axes) < 2 or not set(axes) <= set(columns) or (axes[0] in "tzyx" and axes[-2:] != ["y", "x"]):
+        msg = f"expected the columns axis-0, axis-1, ... (row and column last), or t, z, y, x, got {', '.join(columns)}"
+        raise ValueError(msg)
+    return axes
 
 
 def _drawn(rows: Sequence[Row], *, is_shapes: bool) -> Iterator[tuple[int, list[Row]]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.image_files import read_image
 from napari_sam.labels import read_plane
 from napari_sam.orientation import axis_order, turn
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike
 
@@ -63,6 +66,51 @@ def prompts_from_labels(
     return tuple(prompts)
 
 
+def prompts_from_label_file(
+    path: Path | str, shape: Sequence[int], *, plane: Plane | None = None, orientation: Orientation = "xy"
+) -> tuple[Prompt, ...]:
+    """Read a label image that another tool has written, of all planes of an image or of one.
+
+    Parameters
+    ----------
+    path : Path or str
+        As for `read_image`; 0 is background.
+    shape : sequence of int
+        The spatial shape of the image, ``(..., z, y, x)``.
+    plane : tuple of int, optional
+        Of labels with the shape of the image: the only plane that is taken. Of labels with the shape of a plane: where
+        it lies. None: every plane that holds an object.
+    orientation : {"xy", "xz", "yz"}
+        Which planes, as `Segmenter` takes it.
+
+    Returns
+    -------
+    tuple of Prompt
+        As of `prompts_from_labels`.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the file cannot be read, is of no such shape, not of integers, or holds no object.
+    """
+    order = axis_order(orientation, len(shape))
+    *stack, height, width = (shape[axis] for axis in order)
+    if plane is not None and not _is_index(plane, stack):
+        msg = f"plane must be an index of the planes {tuple(stack)}, counted from 0, got {plane}"
+        raise ValueError(msg)
+    labels = _read_labels(path, tuple(shape), None if plane is None else (height, width))
+    try:
+        if labels.ndim < len(shape):
+            return tuple(replace(each, plane=plane or ()) for each in prompts_from_labels(labels, [()]))
+        if orientation != "xy":
+            labels = np.asarray(labels[...])  # not read anew for each plane
+        planes = np.ndindex(*stack) if plane is None else [plane]
+        return prompts_from_labels(labels, planes, orientation=orientation)
+    except ValueError as error:
+        msg = f"{path}: {error}"
+        raise ValueError(msg) from error
+
+
 def prompts_from_points(
     points: ArrayLike, *, object_ids: Sequence[int] | None = None, orientation: Orientation = "xy"
 ) -> tuple[Prompt, ...]:
@@ -102,3 +150,20 @@ def prompts_from_points(
         plane = tuple(int(i) for i in np.round(row[:-2]))
         clicks.setdefault((object_id, plane), []).append((float(row[-2]), float(row[-1])))
     return tuple(Prompt(plane, where, object_id=object_id) for (object_id, plane), where in clicks.items())
+
+
+def _is_index(plane: Plane, stack: Sequence[int]) -> bool:
+    return len(plane) == len(stack) and all(0 <= i < count for i, count in zip(plane, stack, strict=True))
+
+
+def _read_labels(path: Path | str, shape: tuple[int, ...], plane_shape: tuple[int, int] | None) -> Any:
+    """Open labels of an image, or of one plane if the shape of a plane is given."""
+    labels = read_image(path).array
+    if not np.issubdtype(labels.dtype, np.integer):
+        msg = f"{path} must hold integer labels, got {labels.dtype}"
+        raise ValueError(msg)
+    if tuple(labels.shape) not in (shape, plane_shape):
+        one = "those of one plane together with its index" if plane_shape is None else f"of one plane, {plane_shape}"
+        msg = f"{path} must be labels of the whole image, {shape}, or {one}, got {tuple(labels.shape)}"
+        raise ValueError(msg)
+    return labels

@@ -229,6 +229,15 @@ def test_an_object_eaten_by_one_that_walks_beside_it_is_reported():
     np.testing.assert_array_equal(world.labels[3:], world.truth[3:])
 
 
+def test_an_object_whose_place_on_a_missing_plane_others_hold_is_reported():
+    world = World(tubes())
+    world.labels[5][world.truth[5] == 1] = 7
+    world.truth[5] = 0
+    walked = list(world.walk([anchor(world.truth, (4,), 1)], start=4))
+    assert story(walked) == [(4, None), (5, "taken"), (6, None), (7, "range")]
+    assert not walked[1].mask.any()
+
+
 def test_a_prompted_object_that_others_hold_is_reported():
     world = World(tubes())
     [eaten] = settle([anchor(world.truth, (3,), 1)], np.full((SIDE, SIDE), 7))

@@ -43,8 +43,8 @@ class PlaneMask:
         None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
         plane was prompted), ``"stop"`` (the object was said not to be on the next plane, or on this one), ``"taken"``
         (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, but the
-        labels held an older mask of the object, which is gone now. ``"bridged"``, the only one that ends nothing: the
-        plane is blank or missing, and the mask is interpolated from the planes around it.
+        labels held an older mask of the object, which is gone now. ``"bridged"``: the plane is blank or missing, and
+        the mask is interpolated from the planes around it, where the walk goes on; also past one that is ``"taken"``.
     evidence : Evidence
         What speaks for the mask.
     """

@@ -180,7 +180,7 @@ class Walker:
             plane = lost.state.plane
             weight = (last - plane[track.axis]) / (last - first)
             state = blend(trail.state, found, weight, plane)
-            steps += [Step(each, "bridged", Evidence()) for each in self.settle(plane, [state])]
+            steps += [Step(s, "bridged" if s.mask else "taken", Evidence()) for s in self.settle(plane, [state])]
         return steps
 
     def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Image
 
-from napari_sam.plugin.view import LARGEST_SIDE, resample, view_image
+from napari_sam.plugin.view import LARGEST_SIDE, view_image
 from napari_sam.prompts import Prompt
+from napari_sam.selection import resample
 
 SHAPE = (2, 3, 5, 7)
 orders = st.permutations(range(4)).map(tuple)

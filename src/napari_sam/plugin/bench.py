@@ -14,7 +14,7 @@ from napari_sam.crops import Crop
 from napari_sam.plugin.drafts import Surroundings
 from napari_sam.plugin.session import choices_of
 from napari_sam.plugin.torch_import import import_torch
-from napari_sam.plugin.view import resample
+from napari_sam.selection import resample
 
 if TYPE_CHECKING:
     from pathlib import Path

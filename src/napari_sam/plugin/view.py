@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam import selection
+from napari_sam.orientation import turn
 from napari_sam.plugin.channels import Channelled
 
 if TYPE_CHECKING:
@@ -103,23 +105,11 @@ class ImageView:
 
     def to_level(self, prompt: Prompt) -> Prompt:
         """Take a prompt from full resolution to the level that is read."""
-        if self.level == 0:
-            return prompt
-        zoom = np.divide(self.level_shape, self.plane_shape)
-
-        def shrink(points: Any) -> Coordinates:
-            return np.asarray((np.reshape(points, (-1, 2)) + 0.5) * zoom - 0.5)
-
-        box = None
-        if prompt.box is not None:
-            outline = np.add(prompt.box, [[-0.5], [0.5]])  # its edges move, and pixels are counted again
-            box = np.sort(shrink(outline) - [[-0.5], [0.5]], axis=0).tolist()
-        mask = None if prompt.mask is None else shrink_mask(prompt.mask, self.level_shape)
-        return replace(prompt, points=shrink(prompt.points).tolist(), box=box, mask=mask)
+        return selection.to_level(prompt, (*self.stack_shape, *self.plane_shape), self.spatial_shape)
 
     def from_level(self, mask: NDArray[Any]) -> NDArray[Any]:
         """Take ``(h, w)`` of the level that is read to full resolution; the nearest pixel counts."""
-        return mask if mask.shape == self.plane_shape else resample(mask, self.plane_shape)
+        return mask if mask.shape == self.plane_shape else selection.resample(mask, self.plane_shape)
 
 
 def view_image(layer: Image, dims_order: Sequence[int], channels: Channels | None = None) -> ImageView:
@@ -143,7 +133,7 @@ def view_image(layer: Image, dims_order: Sequence[int], channels: Channels | Non
     levels = tuple(layer.data) if layer.multiscale else (layer.data,)
     order = _stack_order(dims_order, layer.ndim)
     level = _finest_that_fits([tuple(data.shape) for data in levels], order)
-    array = _turn(levels[level], (*order, layer.ndim) if layer.rgb else order)
+    array = turn(levels[level], (*order, layer.ndim) if layer.rgb else order)
     shape = [int(n) for n in levels[0].shape[: layer.ndim]]
     if channels is not None:
         if channels.axis in order[-2:]:
@@ -152,24 +142,6 @@ def view_image(layer: Image, dims_order: Sequence[int], channels: Channels | Non
         array = Channelled(array, order.index(channels.axis))
         shape[channels.axis] = 1
     return ImageView(array, tuple(shape), order, bool(layer.rgb), level, channels)
-
-
-def resample(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
-    """Resize ``(h, w)`` to another size by the nearest pixel, outer edges in place."""
-    rows, columns = (
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(int), old - 1)
-        for old, new in zip(plane.shape, size, strict=True)
-    )
-    return plane[np.ix_(rows, columns)]
-
-
-def shrink_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Resize a mask to a smaller size; an object that falls between the pixels keeps one of them."""
-    small = resample(mask, size)
-    if not small.any():
-        middle = np.argwhere(mask).mean(axis=0) * size / mask.shape
-        small[tuple(np.minimum(middle.astype(int), np.subtract(size, 1)))] = True
-    return small
 
 
 def _stack_order(dims_order: Sequence[int], ndim: int) -> tuple[int, ...]:
@@ -193,28 +165,3 @@ def _finest_that_fits(shapes: Sequence[tuple[int, ...]], order: tuple[int, ...])
     ]
     fitting = (level for level in candidates if max(shapes[level][axis] for axis in displayed) <= LARGEST_SIDE)
     return next(fitting, candidates[-1])
-
-
-def _turn(array: Any, order: tuple[int, ...]) -> Any:
-    if order == tuple(range(len(order))):
-        return array
-    return array.transpose(order) if hasattr(array, "transpose") else _Turned(array, order)
-
-
-class _Turned:
-    """An array-like with its axes in another order; read when it is indexed."""
-
-    def __init__(self, array: Any, order: tuple[int, ...]) -> None:
-        self._array = array
-        self._order = order
-        self.shape = tuple(array.shape[axis] for axis in order)
-        self.dtype = array.dtype
-        self.ndim = len(order)
-
-    def __getitem__(self, key: Any) -> NDArray[Any]:
-        keys = key if isinstance(key, tuple) else (key,)
-        keys = (*keys, *[slice(None)] * (self.ndim - len(keys)))
-        inner = tuple(keys[self._order.index(axis)] for axis in range(self.ndim))
-        kept = [axis for axis in range(self.ndim) if isinstance(inner[axis], slice)]
-        wanted = [axis for axis in self._order if axis in kept]
-        return np.asarray(self._array[inner]).transpose([kept.index(axis) for axis in wanted])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from napari_sam.contrast import Contrast
-from napari_sam.embeddings import encode_planes, encoder_sha256
+from napari_sam.embeddings import encode_planes, encoder_sha256, to_device
 from napari_sam.image import Frame
 from napari_sam.stack import open_stack
 
@@ -98,3 +98,26 @@ def test_the_hash_of_the_weights_is_about_the_image_encoder_alone(tiny_sam):
     with torch.no_grad():
         next(other.mask_decoder.parameters()).add_(1)
     assert encoder_sha256(other) == encoder_sha256(tiny_sam)
+
+
+class Images:
+    """Images that tell how they were brought to a device."""
+
+    def __init__(self):
+        self.device, self.steps = torch.device("cpu"), []
+
+    def pin_memory(self):
+        self.steps.append("pinned")
+        return self
+
+    def to(self, device, *, non_blocking=False):
+        self.steps.append((str(device), non_blocking))
+        return self
+
+
+@pytest.mark.parametrize(
+    ("device", "steps"),
+    [("cuda:1", ["pinned", ("cuda:1", True)]), ("mps", [("mps", False)]), ("cpu", [("cpu", False)])],
+)
+def test_images_go_to_a_cuda_device_from_pinned_memory(device, steps):
+    assert to_device(Images(), torch.device(device)).steps == steps

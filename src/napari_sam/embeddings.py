@@ -83,10 +83,17 @@ def encode(
     return tuple(ImageEmbedding(embedding, frame) for embedding, frame in zip(embeddings, frames, strict=True))
 
 
+def to_device(images: Tensor, device: torch.device) -> Tensor:
+    """Bring images to a device; to a CUDA one from pinned memory, so that it can go on computing in the meantime."""
+    if device.type == "cuda" and images.device.type == "cpu":
+        return images.pin_memory().to(device, non_blocking=True)
+    return images.to(device)
+
+
 def _encode_within_memory(sam: Sam, images: Tensor) -> Tensor:
     """Encode ``(B, 3, H, W)`` at once, or half by half where the GPU's memory does not hold that."""
     try:
-        return sam.encode(images.to(sam.device))
+        return sam.encode(to_device(images, sam.device))
     except torch.cuda.OutOfMemoryError:
         if len(images) == 1:
             raise

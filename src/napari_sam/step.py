@@ -110,8 +110,8 @@ class StepPrompt:
         """Choose what carries best with a model.
 
         A model trained on lone masks needs no more. On the training volumes ``fibsem_medulla_gala_train``,
-        ``plant_ovule_nuclei_1135`` and ``plant_ovule_membrane``, nano's mask alone had a mean 3D IoU of .51, .73 and .64
-        from a click and a box; with a point .57, .74 and .60; with a box .57, .73 and .61.
+        ``plant_ovule_nuclei_1135`` and ``plant_ovule_membrane``, nano's mask alone had a mean 3D IoU of .51, .73 and
+        .64 from a click and a box; with a point .57, .74 and .60; with a box .57, .73 and .61.
         """
         return cls(box=False, points=0) if config.lone_masks else cls()
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from napari.utils.notifications import notification_manager
 from qtpy.QtGui import QShortcut
 from tests.plugin.fakes import FakeSegmenter, Studio, disc
 
-from napari_sam.plugin import keeper, keeping, model_box
+from napari_sam.crops import Crop
+from napari_sam.plugin import keeper, keeping, model_box, showing
 from napari_sam.plugin import widget as widget_module
 from napari_sam.plugin.model_box import ModelBox
 from napari_sam.plugin.places import model_rows
@@ -78,6 +80,16 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
     _rest(widget, qtbot)
     assert np.asarray(result.data).any()
     assert len(widget.annotation.stage.points.data) == 0
+
+
+@pytest.mark.parametrize(("origin", "said"), [("walked", "not found on this plane"), ("painted", "as you said")])
+def test_where_an_object_is_not_the_panel_says_who_says_so(studio, origin, said):
+    _, widget = studio
+    draft = SimpleNamespace(choices=(), chosen=0, mask=Crop.empty(SHAPE[1:]), origin=origin, score=1.0)
+    keys = dict.fromkeys(("polarity",), "Q")
+    absent = SimpleNamespace(draft=draft, positive=True, object_id=1, plane=(0,), axis=0, curve=())
+    showing._show_object(widget.panel, absent, keys)
+    assert said in widget.panel.mask_text.text()
 
 
 def test_a_script_may_find_the_widget_and_wait_for_each_step(studio):

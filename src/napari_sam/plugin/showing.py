@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.plugin.session import Draft
 
 _ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
+_ABSENT = {"painted": "not on this plane, as you said", "walked": "not found on this plane: click, if it is here"}
 
 
 def show_annotation(panel: Panel, annotation: Annotation | None, keys: Mapping[str, str]) -> None:
@@ -87,7 +88,8 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
     if draft is not None:
         which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
         said = which if draft.origin == "painted" else f"{which}, {_trust(annotation, draft)}"
-        said = "not on this plane, as you said" if draft.origin == "painted" and not draft.mask else said
+        if not draft.mask and draft.origin in _ABSENT:
+            said = _ABSENT[draft.origin]
     panel.mask_text.setText(said)
 
 

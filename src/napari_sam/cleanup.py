@@ -62,6 +62,11 @@ def clean(mask: Mask, options: Cleanup) -> Mask:
     return cleaned
 
 
+def largest_piece(mask: Mask) -> Mask:
+    """Return the connected piece of a mask that has the most voxels, the first of equals; empty if the mask is."""
+    return _large_pieces(mask, Cleanup(largest=True))
+
+
 def _per_plane(mask: Mask, change: Callable[[Mask], Mask]) -> Mask:
     planes = [change(plane) if plane.any() else plane for plane in mask.reshape(-1, *mask.shape[-2:])]
     return np.stack(planes).reshape(mask.shape)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from napari_sam.cleanup import largest_piece
+
 if TYPE_CHECKING:
     from napari_sam.crops import Crop
 
@@ -33,9 +35,4 @@ def supported(mask: Crop, before: Crop) -> Crop:
 
 def largest(mask: Crop) -> Crop:
     """Return the component of a mask that has the most pixels; the first of equals."""
-    from scipy.ndimage import label
-
-    pieces, count = label(mask.pixels)
-    if count < 2:
-        return mask
-    return mask.masked(pieces == 1 + np.bincount(pieces.ravel())[1:].argmax())
+    return mask.masked(largest_piece(mask.pixels))

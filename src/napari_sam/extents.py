@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.cleanup import largest_piece
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -58,8 +60,8 @@ def mask_extent(mask: NDArray[np.bool_]) -> Extent:
 
 
 def logits_extent(logits: NDArray[np.float32], frame: Frame) -> Extent:
-    """Extent of the cells of low-res logits that are above 0, in data pixels."""
-    top, left, bottom, right = mask_extent(logits > 0)
+    """Extent in data pixels of the largest piece of low-res logits above 0: specks far from it say nothing."""
+    top, left, bottom, right = mask_extent(largest_piece(logits > 0))
     if top > bottom:
         return NOTHING
     pixels = np.divide(frame.padded_size, logits.shape) / frame.scale  # per cell

@@ -6,8 +6,6 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import numpy as np
-
 from napari_sam import predictor
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.extents import NOTHING, logits_extent, mask_extent, union
@@ -97,7 +95,7 @@ def _seek(
         for frame, here in _by_frame(searches).items():
             found = decode(embedding.view(frame), [prompts[i] for i in here], [given[i] for i in here])
             for index, (logits, result) in zip(here, found, strict=True):
-                seen = logits_extent(_largest_piece(logits), frame)
+                seen = logits_extent(logits, frame)
                 if index not in results or seen != NOTHING:  # a closer look that sees nothing is no news
                     results[index] = result, frame
                 further = searches[index].after(seen, embedding.views)
@@ -166,16 +164,4 @@ def _shape_extent(prompt: Prompt, given: LowRes | MaskInput | None) -> Extent:
     if not isinstance(given, MaskInput):
         msg = "here logits need the frame that they were seen in, expected mask_input=prediction.mask_input()"
         raise ValueError(msg)
-    return union(box, logits_extent(_largest_piece(given.low_res_logits), given.frame))
-
-
-def _largest_piece(logits: LowRes) -> LowRes:
-    """Logits that are above 0 in one piece: specks far from an object say nothing about where it ends."""
-    from scipy.ndimage import label  # slow to import
-
-    pieces, count = label(logits > 0)
-    if count < 2:
-        return logits
-    sizes = np.bincount(pieces.ravel())
-    largest = 1 + int(sizes[1:].argmax())
-    return np.where(pieces == largest, logits, -1).astype(np.float32)
+    return union(box, logits_extent(given.low_res_logits, given.frame))

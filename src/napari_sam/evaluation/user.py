@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_sam.cleanup import largest_piece
+
 Mask = NDArray[np.bool_]  # (h, w)
 Click = tuple[int, int]  # (row, column)
 
@@ -60,11 +62,10 @@ def tight_box(mask: Mask) -> tuple[Click, Click]:
 
 
 def _largest_piece(error: Mask) -> Mask:
-    """Largest connected piece, the first in row-major order if there are several; empty if there is none."""
+    """Return `largest_piece`, looked for where the error is only: planes may be large."""
     piece = np.zeros_like(error)
     if error.any():
         (top, left), (bottom, right) = tight_box(error)
         window = slice(top, bottom + 1), slice(left, right + 1)
-        components, _ = ndimage.label(error[window])
-        piece[window] = components == np.bincount(components.ravel())[1:].argmax() + 1
+        piece[window] = largest_piece(error[window])
     return piece

@@ -1,10 +1,9 @@
 """Each plane is encoded once: embeddings of a stack, on disk or in memory."""
 
 import itertools
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from napari_sam.extents import mask_extent
 from napari_sam.image import Frame
 from napari_sam.model.sam import Sam
 from napari_sam.plane_embedding import PlaneEmbedding
+from napari_sam.recent import Recent
 from napari_sam.stack import WHOLE, Pixels, Plane, Stack, reduce_pixels
 from napari_sam.tiles import TileChoice, TileGrid
 from napari_sam.views import Embedding
@@ -28,7 +28,6 @@ _RECENT = 8  # planes kept as tensors, 2 to 16 MiB each: clicks and propagation 
 _RECENT_TILES = 24  # 4 MiB each; one view is joined from up to 9
 _BLOCK_BYTES = 64 * 2**20  # pixels that are read once and kept while they are needed: no chunk is read again and again
 
-T = TypeVar("T")
 Place = Plane  # the index of a plane, followed by the number of a tile if planes are tiled
 
 
@@ -74,8 +73,8 @@ class EmbeddingCache:
         self.contrast = Contrast(contrast["kind"], tuple(contrast["low"]), tuple(contrast["high"]))
         self._views = Windows.choose(stack.plane_shape, sam.config, grid) or grid
         self._whole = Frame.for_plane(stack.plane_shape, sam.config.grid)
-        self._recent: _Recent[ImageEmbedding] = _Recent(_RECENT_TILES if grid else _RECENT)
-        self._seen: _Recent[PlaneEmbedding] = _Recent(_RECENT)
+        self._recent: Recent[Place, ImageEmbedding] = Recent(_RECENT_TILES if grid else _RECENT)
+        self._seen: Recent[Plane, PlaneEmbedding] = Recent(_RECENT)
         self._block: dict[Plane, Pixels] = {}  # what was read last
         self._hashes: dict[Place, int] = {}
         self._cost = 0  # bytes of the device that encoding a plane takes, once that is known
@@ -286,7 +285,7 @@ class EmbeddingCache:
         if self.stack.plane_bytes > _BLOCK_BYTES:
             return grid.read(self.stack, plane, tile)
         frame = grid.tiles[tile]
-        return reduce_pixels(self.pixels(plane)[frame.window], grid.reduction(frame))
+        return reduce_pixels(self.pixels(plane, frame.window), grid.reduction(frame))
 
     def _encode_window(self, plane: Plane, frame: Frame) -> ImageEmbedding:
         """Encode a window that shows more detail than is stored."""
@@ -314,31 +313,3 @@ class EmbeddingCache:
         height, width = (side // stride for side in frame.padded_size)
         tensor = torch.from_numpy(values[:, :height, :width]).to(self.sam.device, self.sam.dtype, copy=True)
         return self._recent.put(place, ImageEmbedding(tensor, frame))
-
-
-class _Recent(Generic[T]):
-    """What was used last, by place."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._values: dict[Place, T] = {}  # the oldest first
-
-    def get(self, place: Place) -> T | None:
-        with self._lock:
-            if place not in self._values:
-                return None
-            self._values[place] = self._values.pop(place)
-            return self._values[place]
-
-    def put(self, place: Place, value: T) -> T:
-        with self._lock:
-            self._values.pop(place, None)
-            self._values[place] = value
-            if len(self._values) > self._most:
-                del self._values[next(iter(self._values))]
-            return value
-
-    def clear(self) -> None:
-        with self._lock:
-            self._values.clear()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_sam.embeddings import ImageEmbedding
+from napari_sam.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,15 +43,11 @@ class PlaneEmbedding:
         self.views = views
         self._get_stored = get_stored
         self._encode = encode
-        self._recent: dict[Frame, ImageEmbedding] = {}  # the oldest first
+        self._recent: Recent[Frame, ImageEmbedding] = Recent(_VIEWS)
 
     def view(self, frame: Frame) -> ImageEmbedding:
         """Return the embedding of a view that `views` has chosen."""
-        view = self._recent.pop(frame, None) or self._make(frame)
-        self._recent[frame] = view
-        if len(self._recent) > _VIEWS:
-            self._recent.pop(next(iter(self._recent)), None)
-        return view
+        return self._recent.get(frame) or self._recent.put(frame, self._make(frame))
 
     def _make(self, frame: Frame) -> ImageEmbedding:
         if self.views.level(frame) < 0:

@@ -124,7 +124,6 @@ class Stack:
             What `read` would return of each.
         """
         plane = self.check_plane(plane)
-        plane = self.check_plane(plane)
         positions = self._stored_together(plane, max(1, most // self.plane_bytes))
         if len(positions) < 2:
             return {plane: self.read(plane)}

@@ -12,6 +12,7 @@ from napari_sam.cache import EmbeddingCache
 from napari_sam.contrast import estimate_contrast
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.extents import mask_extent
+from napari_sam.selection import resample
 from napari_sam.training.lesson import Figures, practise
 from napari_sam.training.rounds import View
 
@@ -99,11 +100,7 @@ class PlaneLesson:
 
 def labels_in_frame(labels: NDArray[Any], frame: Frame) -> NDArray[np.int64]:
     """Bring labels ``(h, w)`` of a plane into a padded model frame; a model pixel takes what lies under its centre."""
-    labels = labels[frame.window]
-    rows, columns = (
-        ((np.arange(after) + 0.5) * before / after).astype(int)
-        for before, after in zip(frame.original_size, frame.input_size, strict=True)
-    )
+    height, width = frame.input_size
     framed = np.zeros(frame.padded_size, np.int64)
-    framed[: len(rows), : len(columns)] = labels[rows[:, None], columns]
+    framed[:height, :width] = resample(labels[frame.window], (height, width))
     return framed

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_sam.image_files import ImageFile, read_image
 from napari_sam.orientation import Orientation
 from napari_sam.prompts import Prompt
 from napari_sam.stack import Stack, open_stack
+
+if TYPE_CHECKING:
+    from napari_sam.image_files import ImageFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Selection:
     orientation: Orientation = "xy"
     level: int = 0
 
-    def read(self, path: Path | str) -> ImageFile:
+    def read(self, path: Path | str) -> "ImageFile":
         """Open an image file, see `read_image`.
 
         Raises
@@ -40,6 +42,8 @@ class Selection:
         OSError, ValueError
             As `read_image`; ValueError also if it has no such level or channel.
         """
+        from napari_sam.image_files import read_image  # its tifffile is not needed to describe a selection
+
         file = read_image(path, level=self.level)
         if len(self.channel) == 1:
             return file.channel(self.channel[0])

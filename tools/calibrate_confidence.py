@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Load = Callable[[Sam], Iterator[tuple[Volume, list[Target]]]]
 
-FEATURES = {  # beside these, the predicted IoU of the plane itself and the likeness to the anchor add nothing
+FEATURES = {  # beside these, the predicted IoU of the plane itself adds nothing
     "FOUND": ("constant", "worst_so_far", "overlap", "area_change", "steps", "between_anchors", "agreement"),
     "ENDED": ("constant", "predicted_iou", "overlap", "between_anchors"),
 }
@@ -45,7 +45,20 @@ Record = dict[str, Any]  # one plane: "found", "iou" and "features"
 
 def main() -> None:
     """Walk, fit, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    records = gather(__doc__, lambda volume, targets: list(walk(volume, targets)))
+    everything = [record for own in records.values() for record in own]
+    for table, found in (("FOUND", True), ("ENDED", False)):
+        planes = [record for record in everything if record["found"] is found]
+        print(f"{table}: {json.dumps(fit(planes, FEATURES[table]))}")
+    for name in records:
+        others = [record for other, own in records.items() if other != name for record in own if record["found"]]
+        own = [record for record in records[name] if record["found"]]
+        print(f"{name}: {judge(own, fit(others, FEATURES['FOUND']))}")
+
+
+def gather(about: str | None, walk_all: Callable[[Volume, Sequence[Target]], list[Any]]) -> dict[str, list[Any]]:
+    """Read the command line of a calibration, and walk through each source that its records lack."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--records", type=Path, required=True)
     parser.add_argument("--model", default="nano")
@@ -55,20 +68,13 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
     sam = load_sam(arguments.model)
-    records = json.loads(arguments.records.read_text()) if arguments.records.exists() else {}
+    records: dict[str, list[Any]] = json.loads(arguments.records.read_text()) if arguments.records.exists() else {}
     for name, load in sources(arguments.data, arguments.stacks, arguments.objects):
         if name not in records:
-            records[name] = [record for volume, targets in load(sam) for record in walk(volume, targets)]
+            records[name] = [record for volume, targets in load(sam) for record in walk_all(volume, targets)]
             arguments.records.write_text(json.dumps(records))
-            logging.info("%s: %d planes", name, len(records[name]))
-    everything = [record for own in records.values() for record in own]
-    for table, found in (("FOUND", True), ("ENDED", False)):
-        planes = [record for record in everything if record["found"] is found]
-        print(f"{table}: {json.dumps(fit(planes, FEATURES[table]))}")
-    for name in records:
-        others = [record for other, own in records.items() if other != name for record in own if record["found"]]
-        own = [record for record in records[name] if record["found"]]
-        print(f"{name}: {judge(own, fit(others, FEATURES['FOUND']))}")
+            logging.info("%s: %d records", name, len(records[name]))
+    return records
 
 
 def sources(data: Path, stacks: int, objects: int) -> Iterator[tuple[str, Load]]:

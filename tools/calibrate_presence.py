@@ -8,16 +8,13 @@ that were fitted to the others. What the walks gave is kept in --records; only w
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from calibrate_confidence import fit, sources
-from napari_sam import Evidence, StopRules, load_sam
+from calibrate_confidence import fit, gather
+from napari_sam import Evidence, StopRules
 from napari_sam.evaluation.scores import iou
 from napari_sam.presence import LOST, Course
 
@@ -41,22 +38,7 @@ Walk = dict[str, Any]  # one object: its size, what its anchor has of it, and th
 
 def main() -> None:
     """Walk, fit, and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--records", type=Path, required=True)
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--objects", type=int, default=20, help="of each volume")
-    parser.add_argument("--stacks", type=int, default=4, help="made-up stacks of each kind")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-
-    sam = load_sam(arguments.model)
-    records = json.loads(arguments.records.read_text()) if arguments.records.exists() else {}
-    for name, load in sources(arguments.data, arguments.stacks, arguments.objects):
-        if name not in records:
-            records[name] = [each for volume, targets in load(sam) for each in walks(volume, targets)]
-            arguments.records.write_text(json.dumps(records))
-            logging.info("%s: %d objects", name, len(records[name]))
+    records = gather(__doc__, lambda volume, targets: list(walks(volume, targets)))
     names = list(LOST)
     print(f"LOST: {json.dumps(fit(examples(records.values()), names))}")
     for name, own in records.items():

@@ -25,7 +25,7 @@ class Evidence:
     area_ratio : float
         Area over that on the plane before, at least 0; NaN on an anchor.
     presence : float
-        Probability that the walk has not lost the object since its last anchor, 0 to 1, see `Course`; NaN on an anchor.
+        Probability that the walk has not lost the object on its last steps, 0 to 1, see `Course`; NaN on an anchor.
     contrast : float
         How much of the difference in brightness to its surroundings, as it was on the walk's last anchor, is left on
         this plane at the place where it was on the plane before (moved along with it); 1 is all of it, below 0 it is

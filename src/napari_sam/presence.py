@@ -20,7 +20,7 @@ LOST: Mapping[str, float] = MappingProxyType(
 )
 
 # Steps that a course remembers. With all of them, a long walk would end of its length alone, since the constant is a
-# chance of 4 % on every plane: EM fell from .59 to .51. On training volumes 3 to 5 steps did alike.
+# chance of some percent on every plane: EM fell from .59 to .51. On training volumes 3 to 5 steps did alike.
 _MEMORY = 3
 _FAIR_OVERLAP = 0.5  # what the first step is compared with
 

@@ -89,19 +89,33 @@ def test_batches_shrink_when_others_use_the_gpu(tiny_sam, install):
     assert gpu.batches == [1, 8, 2, 2, 2, 2, 2, 1]
 
 
-def test_where_it_was_too_many_after_all_nothing_is_lost(tiny_sam, install, caplog):
+@pytest.mark.parametrize("batch_size", [None, 8])
+def test_where_it_was_too_many_after_all_nothing_is_lost(tiny_sam, install, caplog, batch_size):
     """Free memory may lie in pieces; then a batch is halved, and the planes are those that were asked for."""
     gpu = Gpu(size=3 * PLANE)
     gpu.mem_get_info = lambda device: (100 * PLANE, 100 * PLANE)
     install(gpu)
-    cache = opened(tiny_sam, 9)
-    assert len(list(cache.embed())) == 9
-    assert max(gpu.batches) <= 3
-    assert "encoded in two halves" in caplog.text
+    cache = opened(tiny_sam, 9, batch_size=batch_size)
+    assert list(cache.embed()) == [(z,) for z in range(9)]
+    assert "does not hold 8 planes" in caplog.text
     alone = opened(tiny_sam, 9, batch_size=1)
     for plane in cache.stack.planes():
         one, other = (each.get_or_encode(plane).image_embedding for each in (cache, alone))
         torch.testing.assert_close(one, other, atol=1e-2, rtol=0)
+
+
+def test_what_did_not_fit_is_not_tried_again(tiny_sam, install, caplog):
+    """A user saw the warning for each batch of a long stack, and every batch cost a failed attempt."""
+    gpu = install(Gpu(size=3 * PLANE))
+    assert len(list(opened(tiny_sam, 20, batch_size=8).embed())) == 20
+    assert gpu.batches == [2] * 10
+    assert len(caplog.records) == 2  # 8 became 4, and 4 became 2
+
+
+def test_a_single_plane_that_the_gpu_does_not_hold_is_an_error(tiny_sam, install):
+    install(Gpu(size=PLANE, used=500))
+    with pytest.raises(torch.cuda.OutOfMemoryError, match="out of memory"):
+        list(opened(tiny_sam, 2, batch_size=2).embed())
 
 
 def test_memory_that_pytorch_holds_and_does_not_use_is_free(install):

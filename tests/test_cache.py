@@ -19,7 +19,8 @@ from zarr.storage._local import _put
 from napari_sam.cache import EmbeddingCache
 from napari_sam.cache_key import FORMAT_VERSION
 from napari_sam.contrast import Contrast, estimate_contrast
-from napari_sam.embeddings import encode_planes
+from napari_sam.embeddings import encode
+from napari_sam.image import Frame
 from napari_sam.stack import open_stack
 
 FULL = Contrast("limits", (0,), (4096,))
@@ -95,7 +96,8 @@ class TestHits:
 
     def test_an_embedding_is_that_of_the_encoder_in_float16(self, opened, image, tiny_sam):
         cache = opened(image)
-        [(_, fresh)] = encode_planes(tiny_sam, cache.stack, [(3,)], contrast=FULL)
+        frame = Frame.for_plane(image.shape[1:], tiny_sam.config.grid)
+        [fresh] = encode(tiny_sam, [image[3]], contrast=FULL, frames=[frame])
         stored = cache.get_or_encode((3,))
         assert torch.equal(stored.image_embedding, fresh.image_embedding.half().float())
         assert stored.frame == fresh.frame

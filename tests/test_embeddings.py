@@ -5,75 +5,36 @@ import pytest
 import torch
 
 from napari_sam.contrast import Contrast
-from napari_sam.embeddings import encode_planes, encoder_sha256, to_device
+from napari_sam.embeddings import encode, encoder_sha256, to_device
 from napari_sam.image import Frame
-from napari_sam.stack import open_stack
 
 AS_IS = Contrast("limits", (0,), (255,))
 
 
-def stack(*shape):
-    return open_stack(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
-
-
-def test_planes_come_in_the_order_asked_for(tiny_sam):
-    planes = [(3,), (0,), (2,)]
-    assert [plane for plane, _ in encode_planes(tiny_sam, stack(5, 20, 30), planes, contrast=AS_IS)] == planes
+def encoded(sam, *shape):
+    """Encode made planes of this shape in one batch."""
+    planes = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    frame = Frame.for_plane(shape[-2:], sam.config.grid)
+    return planes, encode(sam, planes, contrast=AS_IS, frames=[frame] * len(planes))
 
 
 def test_an_embedding_knows_the_frame_of_its_plane(tiny_sam):
-    [(_, embedding)] = encode_planes(tiny_sam, stack(20, 30), [()], contrast=AS_IS)
+    _, [embedding] = encoded(tiny_sam, 1, 20, 30)
     assert embedding.image_embedding.shape == (32, 4, 4)
     assert embedding.frame == Frame((20, 30), (43, 64), (64, 64))
 
 
 def test_a_batch_gives_what_its_planes_give_alone(tiny_sam):
-    image = stack(5, 20, 30)
-    alone = dict(encode_planes(tiny_sam, image, image.planes(), contrast=AS_IS))
-    batched = dict(encode_planes(tiny_sam, image, image.planes(), contrast=AS_IS, batch_size=2))
-    assert alone.keys() == batched.keys()
-    for plane, embedding in alone.items():
-        torch.testing.assert_close(embedding.image_embedding, batched[plane].image_embedding)
+    planes, batched = encoded(tiny_sam, 5, 20, 30)
+    for pixels, each in zip(planes, batched, strict=True):
+        [alone] = encode(tiny_sam, [pixels], contrast=AS_IS, frames=[each.frame])
+        torch.testing.assert_close(alone.image_embedding, each.image_embedding)
 
 
-class SmallGpu:
-    """A model whose device holds only so many planes at once."""
-
-    def __init__(self, sam, room):
-        self.config, self.device, self._sam, self._room = sam.config, sam.device, sam, room
-
-    def encode(self, images):
-        if len(images) > self._room:
-            msg = "CUDA out of memory. Tried to allocate 2.00 GiB"
-            raise torch.cuda.OutOfMemoryError(msg)
-        return self._sam.encode(images)
-
-
-def test_a_batch_that_the_gpu_does_not_hold_is_encoded_in_parts_and_says_so(tiny_sam, caplog):
-    image = stack(5, 20, 30)
-    whole = dict(encode_planes(tiny_sam, image, image.planes(), contrast=AS_IS))
-    parts = dict(encode_planes(SmallGpu(tiny_sam, 2), image, image.planes(), contrast=AS_IS, batch_size=5))
-    assert [plane for plane, _ in parts.items()] == list(whole)
-    for plane, embedding in whole.items():
-        torch.testing.assert_close(embedding.image_embedding, parts[plane].image_embedding)
-    assert "does not hold 5 planes" in caplog.text
-
-
-def test_a_single_plane_that_the_gpu_does_not_hold_is_an_error(tiny_sam):
-    with pytest.raises(torch.cuda.OutOfMemoryError, match="out of memory"):
-        list(encode_planes(SmallGpu(tiny_sam, 0), stack(20, 30), [()], contrast=AS_IS))
-
-
-def test_a_plane_is_read_when_it_is_its_turn(tiny_sam):
-    planes = iter([(0,), (1,), (2,)])
-    next(encode_planes(tiny_sam, stack(3, 20, 30), planes, contrast=AS_IS))
-    assert list(planes) == [(1,), (2,)]
-
-
-def test_the_consumer_of_the_iterator_may_still_take_gradients(tiny_sam):
-    for _ in encode_planes(tiny_sam, stack(20, 30), [()], contrast=AS_IS):
-        assert torch.is_grad_enabled()
-        assert not torch.is_inference_mode_enabled()
+def test_the_caller_may_still_take_gradients(tiny_sam):
+    encoded(tiny_sam, 1, 20, 30)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
 
 
 def test_the_hash_of_the_weights_sees_one_changed_number(tiny_sam):

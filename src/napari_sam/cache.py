@@ -1,6 +1,7 @@
 """Each plane is encoded once: embeddings of a stack, on disk or in memory."""
 
 import itertools
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Self
@@ -29,6 +30,9 @@ _RECENT_TILES = 24  # 4 MiB each; one view is joined from up to 9
 _BLOCK_BYTES = 64 * 2**20  # pixels that are read once and kept while they are needed: no chunk is read again and again
 
 Place = Plane  # the index of a plane, followed by the number of a tile if planes are tiled
+_Missing = tuple[Place, Pixels, int]  # what is to be encoded, with the hash of its pixels
+
+logger = logging.getLogger(__name__)
 
 
 class EmbeddingCache:
@@ -78,6 +82,7 @@ class EmbeddingCache:
         self._block: dict[Plane, Pixels] = {}  # what was read last
         self._hashes: dict[Place, int] = {}
         self._cost = 0  # bytes of the device that encoding a plane takes, once that is known
+        self._most: int | None = None  # planes at once, once more have turned out to be too many
 
     @classmethod
     def open(
@@ -245,7 +250,7 @@ class EmbeddingCache:
 
     def _embed(self, planes: list[Plane]) -> Iterator[Plane]:
         self._block = {}  # pixels may have changed since
-        missing: list[tuple[Place, Pixels, int]] = []
+        missing: list[_Missing] = []
         waiting: list[Plane] = []  # planes of which something is, or was, missing
         for plane in planes:
             for place in self._places(plane):
@@ -255,7 +260,7 @@ class EmbeddingCache:
                 missing.append((place, pixels, digest))
                 if waiting[-1:] != [plane]:
                     waiting.append(plane)
-                if len(missing) >= (self.batch_size or fitting(self.sam.device, self._cost)):
+                if len(missing) >= self._at_once():
                     self._encode(missing)
                     missing = []
                     yield from waiting[:-1]  # the last one may have more tiles
@@ -292,21 +297,41 @@ class EmbeddingCache:
         pixels = self.pixels(plane, frame.window)
         return encode(self.sam, [pixels], contrast=self.contrast, frames=[frame])[0]
 
-    def _encode(self, missing: list[tuple[Place, Pixels, int]]) -> list[ImageEmbedding]:
-        """Encode planes or tiles of one size together."""
-        made = []
-        for _, group in itertools.groupby(missing, key=lambda one: self._frame(one[0]).input_size):
-            same_size = list(group)
-            frames = [self._frame(place) for place, _, _ in same_size]
-            pixels = [pixels for _, pixels, _ in same_size]
-            with peak_memory(self.sam.device) as taken:
-                embeddings = encode(self.sam, pixels, contrast=self.contrast, frames=frames)
-            self._cost = max(self._cost, taken[0] // len(frames))
-            made += [
-                self.put(place, digest, embedding)
-                for (place, _, digest), embedding in zip(same_size, embeddings, strict=True)
-            ]
+    def _at_once(self) -> int:
+        wanted = self.batch_size or fitting(self.sam.device, self._cost)
+        return wanted if self._most is None else min(wanted, self._most)
+
+    def _encode(self, missing: list[_Missing]) -> list[ImageEmbedding]:
+        """Encode planes or tiles; those of one size together."""
+        by_size = itertools.groupby(missing, key=lambda one: self._frame(one[0]).input_size)
+        return [embedding for _, same_size in by_size for embedding in self._encode_within_memory(list(same_size))]
+
+    def _encode_within_memory(self, missing: list[_Missing]) -> list[ImageEmbedding]:
+        """Encode planes of one size at once, or fewer and fewer where the memory of the GPU does not hold that."""
+        made: list[ImageEmbedding] = []
+        while len(made) < len(missing):
+            batch = missing[len(made) :][: self._most]
+            try:
+                made += self._encode_at_once(batch)
+                continue
+            except torch.cuda.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+            self._most = len(batch) // 2
+            logger.warning("GPU memory does not hold %d planes at once, from now on %d are", len(batch), self._most)
+            torch.cuda.empty_cache()  # here, where the failed attempt holds nothing any more
         return made
+
+    def _encode_at_once(self, missing: list[_Missing]) -> list[ImageEmbedding]:
+        frames = [self._frame(place) for place, _, _ in missing]
+        pixels = [pixels for _, pixels, _ in missing]
+        with peak_memory(self.sam.device) as taken:
+            embeddings = encode(self.sam, pixels, contrast=self.contrast, frames=frames)
+        self._cost = max(self._cost, taken[0] // len(frames))
+        return [
+            self.put(place, digest, embedding)
+            for (place, _, digest), embedding in zip(missing, embeddings, strict=True)
+        ]
 
     def _keep(self, place: Place, values: Values) -> ImageEmbedding:
         frame, stride = self._frame(place), self.sam.config.grid.stride

@@ -1,9 +1,7 @@
 """Planes through the image encoder."""
 
 import hashlib
-import itertools
-import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +14,7 @@ from torch import Tensor
 from napari_sam.contrast import Contrast
 from napari_sam.image import Frame, to_model_input
 from napari_sam.model.sam import Sam
-from napari_sam.stack import Pixels, Plane, Stack
-
-logger = logging.getLogger(__name__)
+from napari_sam.stack import Pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,49 +33,26 @@ class ImageEmbedding:
     frame: Frame
 
 
-def encode_planes(
-    sam: Sam, stack: Stack, planes: Iterable[Plane], *, contrast: Contrast, batch_size: int = 1
-) -> Iterator[tuple[Plane, ImageEmbedding]]:
-    """Encode planes one batch after the other, reading each batch when it is its turn.
+def encode(
+    sam: Sam, pixels: Sequence[Pixels], *, contrast: Contrast, frames: Sequence[Frame]
+) -> tuple[ImageEmbedding, ...]:
+    """Encode planes, or windows of them, in one batch.
 
     Parameters
     ----------
     sam : Sam
         The model.
-    stack : Stack
-        Where the planes are read from.
-    planes : iterable of tuple of int
-        Which ones.
+    pixels : sequence of ndarray
+        ``(h, w)`` or ``(h, w, c)`` each.
     contrast : Contrast
         Pixel values that become black and white.
-    batch_size : int
-        Planes that go through the encoder at once.
-
-    Yields
-    ------
-    tuple of (plane, ImageEmbedding)
-        In the order of `planes`.
+    frames : sequence of Frame
+        One for each, of one ``input_size``.
     """
-    remaining = iter(planes)
-    while batch := list(itertools.islice(remaining, batch_size)):
-        pixels = [stack.read(plane) for plane in batch]
-        yield from zip(batch, encode(sam, pixels, contrast=contrast), strict=True)
-
-
-def encode(
-    sam: Sam, pixels: Sequence[Pixels], *, contrast: Contrast, frames: Sequence[Frame] | None = None
-) -> tuple[ImageEmbedding, ...]:
-    """Encode planes at once, given as ``(h, w)`` or ``(h, w, c)`` pixels.
-
-    All have one size; or `frames`, one for each, have one ``input_size``.
-    """
-    if frames is None:
-        height, width = pixels[0].shape[:2]
-        frames = [Frame.for_plane((height, width), sam.config.grid)] * len(pixels)
     inputs = [to_model_input(plane, contrast, frame) for plane, frame in zip(pixels, frames, strict=True)]
     images = torch.from_numpy(np.stack(inputs))
     with torch.inference_mode():
-        embeddings = _encode_within_memory(sam, images)  # (B, C, H, W)
+        embeddings = sam.encode(to_device(images, sam.device))  # (B, C, H, W)
     return tuple(ImageEmbedding(embedding, frame) for embedding, frame in zip(embeddings, frames, strict=True))
 
 
@@ -88,18 +61,6 @@ def to_device(images: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda" and images.device.type == "cpu":
         return images.pin_memory().to(device, non_blocking=True)
     return images.to(device)
-
-
-def _encode_within_memory(sam: Sam, images: Tensor) -> Tensor:
-    """Encode ``(B, 3, H, W)`` at once, or half by half where the GPU's memory does not hold that."""
-    try:
-        return sam.encode(to_device(images, sam.device))
-    except torch.cuda.OutOfMemoryError:
-        if len(images) == 1:
-            raise
-        logger.warning("GPU memory does not hold %d planes at once; they are encoded in two halves", len(images))
-    torch.cuda.empty_cache()  # here, where the failed attempt holds nothing any more
-    return torch.cat([_encode_within_memory(sam, half) for half in images.chunk(2)])  # (B, C, H, W)
 
 
 def encoder_sha256(sam: Sam) -> str:

@@ -13,7 +13,7 @@ from torch.testing import assert_close
 
 from napari_sam.model import image_encoder
 from napari_sam.model.config import CONFIGS, ViTConfig
-from napari_sam.model.image_encoder import Attention, ImageEncoderViT, WindowAttention
+from napari_sam.model.image_encoder import Attention, Block, ImageEncoderViT, WindowAttention
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +112,13 @@ def test_bfloat16_stays_close_to_float32(encoder_pair: EncoderPair) -> None:
     out = ours.bfloat16()(x.bfloat16())
     assert out.dtype == torch.bfloat16
     assert (out.float() - expected).abs().mean() < 0.02 * expected.std()
+
+
+def test_what_a_block_adds_in_bfloat16_is_not_rounded_away_in_a_large_sum() -> None:
+    block = Block(16, filled(Attention(16, num_heads=2, side=4)))
+    x = 1000 * torch.randn(1, 4, 4, 16, generator=torch.Generator().manual_seed(1))
+    added = block(x) - x
+    assert (block.bfloat16()(x) - x - added).abs().mean() < 0.05 * added.std()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

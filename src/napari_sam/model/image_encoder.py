@@ -70,10 +70,11 @@ class ImageEncoderViT(nn.Module):
             If the image does not fit the patches or the table of positions.
         """
         x = self.patch_embed(x)  # (B, H, W, C)
-        x = x + self._positions(x.shape[1], x.shape[2])
+        x = x.to(torch.promote_types(x.dtype, torch.float32)) + self._positions(x.shape[1], x.shape[2])
         for block in self.blocks:
             x = block(x)
-        return cast("Tensor", self.neck(x.permute(0, 3, 1, 2)))  # (B, out_chans, H, W)
+        x = x.to(self.pos_embed.dtype).permute(0, 3, 1, 2)
+        return cast("Tensor", self.neck(x))  # (B, out_chans, H, W)
 
     def _positions(self, height: int, width: int) -> Tensor:
         _, rows, columns, _ = self.pos_embed.shape
@@ -100,19 +101,32 @@ class PatchEmbed(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-normalised transformer block on a grid of tokens."""
+    """Pre-normalised transformer block on a grid of tokens.
+
+    What all blocks add to stays in float32 where they compute in half precision: rounding the sum at each of them
+    doubled the error of a ViT-B embedding in bf16, and keeping it took no measurable time.
+    """
 
     def __init__(self, dim: int, attn: Attention) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm1 = NormOfSum(dim, eps=1e-6)
         self.attn = attn
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.norm2 = NormOfSum(dim, eps=1e-6)
         self.mlp = MLPBlock(dim, _MLP_RATIO * dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, H, W, C)`` to the same shape."""
         x = x + self.attn(self.norm1(x))
         return cast("Tensor", x + self.mlp(self.norm2(x)))
+
+
+class NormOfSum(nn.LayerNorm):
+    """Layer normalisation in the precision of what comes in; what goes out has that of the weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., C)`` to the same shape."""
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps).to(self.weight.dtype)
 
 
 class Attention(nn.Module):

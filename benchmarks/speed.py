@@ -78,20 +78,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3, help="rounds that are counted, after one that is not")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--many", type=int, default=64, help="boxes on one plane for ViT-B")
-    parser.add_argument(
-        "--quick", action="store_true", help="one round, ViT-B cut to one block of either kind, 8 boxes"
-    )
+    parser.add_argument("--many", type=int, help="boxes on one plane for ViT-B, by default 64; 8 with --quick")
+    parser.add_argument("--quick", action="store_true", help="one round, ViT-B encodes with a block of either kind")
     parser.add_argument("--cpu-time", action="store_true", help="processor seconds of one thread, not elapsed ones")
     arguments = parser.parse_args()
     if arguments.cpu_time:
         arguments.threads = 1
     if arguments.quick:
-        arguments.repeats, arguments.many = 1, 8
+        arguments.repeats = 1
+    many = arguments.many or (8 if arguments.quick else 64)
     torch.set_num_threads(arguments.threads)
     print(f"{_processor()}, {arguments.threads} threads, torch {torch.__version__}, medians of {arguments.repeats}\n")
     with torch.inference_mode():
-        contenders = [*vit_b(arguments.many, quick=arguments.quick), *nano()]
+        contenders = [*vit_b(many, quick=arguments.quick), *nano()]
         clock = time.process_time if arguments.cpu_time else time.perf_counter
         print(table(contenders, measured(contenders, arguments.repeats, clock)))
 

@@ -1,5 +1,7 @@
 """What a user does to an image, without a window: clicks, walks, commits, and what must not be lost."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
@@ -278,6 +280,26 @@ def test_nothing_of_one_object_reaches_the_next(studio):
     studio.click(*CLICK)
     prompt, mask_input = studio.segmenter.asked[-1]
     assert (prompt.object_id, prompt.mask, mask_input) == (2, None, None)
+
+
+def test_a_polygon_that_was_given_up_leaves_the_next_shape_to_its_own_object(studio):
+    """Two clicks on one place: from then on every shape went to the object of the one before it."""
+    shapes, event = studio.annotation.stage.shapes, SimpleNamespace(position=CLICK, pos=(200, 250), type="mouse_press")
+    shapes.mode = "add_polygon"
+    for callbacks in (shapes.mouse_drag_callbacks, shapes.mouse_double_click_callbacks):
+        callbacks[-1](shapes, event)
+    studio.annotation.aim(object_id=7)
+    shapes.add([[2, 10, 10], [2, 10, 30], [2, 30, 30], [2, 30, 10]], shape_type="rectangle")
+    studio.work()
+    assert {object_id for object_id, _ in studio.annotation.session.drafts} == {7}
+    assert len(shapes.features) == len(shapes.data) == 1
+
+
+def test_a_shape_that_was_only_begun_is_no_prompt(studio):
+    shapes = studio.annotation.stage.shapes
+    shapes.add(np.array([CLICK, CLICK]), shape_type="path")  # napari leaves it if another tool is chosen
+    assert not studio.annotation.session.prompts
+    assert studio.annotation.outside == 0
 
 
 def test_one_object_for_each_click(studio):

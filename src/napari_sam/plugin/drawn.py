@@ -100,6 +100,15 @@ def place_anew(layer: Points | Shapes, image: Image, view: ImageView) -> None:
     redraw(layer, replace(drawn, data=[(one @ matrix.T + offset) @ back.T + shift for one in drawn.data]))
 
 
+def drop_given_up(layer: Points | Shapes) -> None:
+    """Drop the features of a shape that the user gave up: napari removes such a shape, and leaves its row behind.
+
+    The next shape would be told by that row. (napari 0.6.2 to 0.9.2; paths, polygons and lassos with too few vertices.)
+    """
+    if len(layer.features) > len(layer.data):
+        layer.features = layer.features.iloc[: len(layer.data)]
+
+
 def _remove(layer: Points | Shapes, rows: Sequence[int]) -> None:
     if len(rows):
         layer.selected_data = set(rows)

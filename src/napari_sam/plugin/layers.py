@@ -284,8 +284,10 @@ def _rows(layer: Points | Shapes, image: Image, view: ImageView, first_id: int) 
     for index, data in enumerate(layer.data):
         vertices = np.atleast_2d(np.asarray(data, float)) @ matrix.T + offset
         object_id = first_id + index if ids is None else ids[index]
-        planes, on_plane = view.to_plane(vertices)
         kind = str(layer.shape_type[index]) if isinstance(layer, Shapes) else None
+        if kind is not None and not np.ptp(vertices, axis=0).any():
+            continue  # it was begun and left at its first vertex
+        planes, on_plane = view.to_plane(vertices)
         is_drawn = object_id >= 1 and len(set(planes)) == 1
         yield (object_id, planes[0]), _Row(kind, on_plane.tobytes(), positive[index]) if is_drawn else None
 

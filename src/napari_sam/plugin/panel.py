@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 TOOLS = {
     "point": ("Point", "Click on the object; switch to Negative for clicks on what is not the object."),
     "box": ("Box", "Drag a rectangle around the object."),
-    "outline": ("Lasso", "Draw around the object: its outline becomes a box and a mask."),
-    "scribble": ("Scribble", "Click along the object: the path becomes several clicks. Escape ends it."),
+    "outline": ("Lasso", "Draw around the object, and click again to end: the outline becomes a box and a mask."),
+    "scribble": ("Scribble", "Draw along the object, and click again to end: the path becomes several clicks."),
     "brush": ("Brush", "Paint on the preview; a painted plane is an anchor that propagation keeps."),
     "eraser": ("Eraser", "Erase in the preview; the plane becomes an anchor."),
 }

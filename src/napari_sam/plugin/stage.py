@@ -299,6 +299,9 @@ class Stage:
 
     def _on_data(self, event: Any) -> None:
         if not self._held and str(getattr(event, "action", "changed")) in _DONE:
+            with self.held():
+                for layer in self._own:
+                    drawn.drop_given_up(layer)
             self._on_prompts(str(getattr(event, "action", "")) == "added")
 
     def _on_features(self, event: Any) -> None:

@@ -7,7 +7,7 @@ import zarr
 
 from napari_sam.crops import Crop
 from napari_sam.image_files import ImageFile, read_image
-from napari_sam.label_files import check_output, open_labels, write_labels
+from napari_sam.label_files import check_labels_output, open_labels, write_labels
 from napari_sam.labels import write_masks
 
 LABELS = np.zeros((3, 20, 30), np.uint32)
@@ -106,9 +106,9 @@ def test_a_folder_that_is_no_zarr_is_never_replaced(tmp_path):
 
 def test_an_output_is_refused_before_the_work(tmp_path):
     with pytest.raises(ValueError, match="must end with"):
-        check_output(tmp_path / "labels.png")
+        check_labels_output(tmp_path / "labels.png")
     with pytest.raises(FileNotFoundError, match="create it first"):
-        check_output(tmp_path / "nowhere" / "labels.tif")
+        check_labels_output(tmp_path / "nowhere" / "labels.tif")
 
 
 def test_labels_must_have_the_axes_of_the_image(tmp_path):

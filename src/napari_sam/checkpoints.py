@@ -105,7 +105,7 @@ def load_sam(
 
     target = _device(device)
     path = fetch(str(name_or_path)) if str(name_or_path) in REGISTRY else _existing(Path(name_or_path))
-    tensors, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path), {})
+    tensors, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (_read_pth(path), {})
     config = recognise(tensors, path, declared=metadata.get("config"))
     with torch.device("meta"):  # no memory and no random numbers for weights that are replaced at once
         parts = build_sam(config)
@@ -251,7 +251,7 @@ def _device(device: str | torch.device | None) -> torch.device:
 
 
 def _existing(path: Path) -> Path:
-    if path.suffix not in (".pth", ".safetensors"):
+    if path.suffix.lower() not in (".pth", ".safetensors"):
         _row(str(path))  # says which names there are
     if not path.is_file():
         msg = f"there is no file {path}"

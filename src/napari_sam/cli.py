@@ -259,11 +259,11 @@ def evaluate(
     cache
         Folder in which encoded planes are kept for the next time.
     """
-    from napari_sam.evaluation.report import check_report, write_report
+    from napari_sam.evaluation.report import check_report_output, write_report
     from napari_sam.evaluation.scores import score_stack
 
     if output is not None:
-        check_report(output, overwrite=overwrite)
+        check_report_output(output, overwrite=overwrite)
     truth = _read_truth(labels)
     seg = open_image(image, options, selection=selection, cache=cache)
     scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
@@ -298,15 +298,15 @@ def _read_prompts(path: Path, shape: tuple[int, ...], orientation: Orientation, 
 
 
 def _check_outputs(image: Path, output: Path, tracks: Path | None, *, overwrite: bool) -> None:
-    from napari_sam.label_files import check_output
-    from napari_sam.lineage import check_tracks
+    from napari_sam.label_files import check_labels_output
+    from napari_sam.lineage import check_tracks_output
 
-    check_output(output, overwrite=overwrite)
+    check_labels_output(output, overwrite=overwrite)
     if output.resolve() == image.resolve():
         msg = f"the labels would replace the image {image}; choose another output"
         raise ValueError(msg)
     if tracks is not None:
-        check_tracks(tracks, overwrite=overwrite)
+        check_tracks_output(tracks, overwrite=overwrite)
 
 
 def _read_truth(path: Path) -> NDArray[np.integer[Any]]:

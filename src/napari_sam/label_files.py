@@ -1,10 +1,8 @@
-"""Labels to disk, as TIFF or zarr: a file appears under its name when it is complete, or not at all."""
+"""Labels to disk, as TIFF or zarr."""
 
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ import numpy.typing as npt
 import tifffile
 
 from napari_sam.image_files import ImageFile, default_axes
+from napari_sam.outputs import appears_when_complete, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,10 +45,10 @@ def write_labels(
     Raises
     ------
     OSError, ValueError
-        As in `check_output`, or if `labels` does not have the axes of `like`.
+        As in `check_labels_output`, or if `labels` does not have the axes of `like`.
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_labels_output(path, overwrite=overwrite)
     pixels = np.asarray(labels)
     pixels = pixels.astype(np.min_scalar_type(pixels.max(initial=0)), copy=False)
     described = ImageFile(pixels, default_axes(pixels.ndim)) if like is None else _described_like(pixels, like)
@@ -81,10 +80,10 @@ def open_labels(path: Path | str, like: ImageFile, *, largest: int, overwrite: b
     Raises
     ------
     OSError, ValueError
-        As in `check_output`.
+        As in `check_labels_output`.
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_labels_output(path, overwrite=overwrite)
     dtype = np.min_scalar_type(largest)
     with appears_when_complete(path) as temporary:
         if path.suffix.lower() == _ZARR:
@@ -95,7 +94,7 @@ def open_labels(path: Path | str, like: ImageFile, *, largest: int, overwrite: b
             _write_tiff(temporary, _described_like(labels, like))
 
 
-def check_output(path: Path | str, *, overwrite: bool = False) -> None:
+def check_labels_output(path: Path | str, *, overwrite: bool = False) -> None:
     """Refuse a path that `write_labels` could not write to: ask before the long work.
 
     Raises
@@ -106,28 +105,9 @@ def check_output(path: Path | str, *, overwrite: bool = False) -> None:
         If the ending is none of .tif, .tiff, .zarr.
     """
     path = Path(path)
-    if path.suffix.lower() not in (*_TIFF, _ZARR):
-        msg = f"{path} must end with .tif, .tiff or .zarr: labels are written as TIFF or zarr"
-        raise ValueError(msg)
-    check_free(path, overwrite=overwrite)
+    check_output(path, (*_TIFF, _ZARR), what="labels are written as TIFF or zarr", overwrite=overwrite)
     if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
         msg = f"{path} is a folder but not a zarr one, so it is not replaced; choose another name"
-        raise FileExistsError(msg)
-
-
-def check_free(path: Path, *, overwrite: bool) -> None:
-    """Refuse a path whose folder is missing, or at which something is that may not be overwritten.
-
-    Raises
-    ------
-    OSError
-        In either case.
-    """
-    if not path.absolute().parent.is_dir():
-        msg = f"folder {path.absolute().parent} does not exist; create it first"
-        raise FileNotFoundError(msg)
-    if path.exists() and not overwrite:
-        msg = f"{path} exists; choose another name or allow overwriting it"
         raise FileExistsError(msg)
 
 
@@ -173,23 +153,3 @@ def _new_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], like: Im
         dimension_names=[axis.lower() for axis in axes],
         attributes={"spacing": [like.spacing.get(axis, 1.0) for axis in axes], "unit": like.unit},
     )
-
-
-@contextmanager
-def appears_when_complete(path: Path) -> Iterator[Path]:
-    """Hand out a temporary path beside `path` and move it there at the end; after an error leave nothing behind."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
-    retired = temporary.with_suffix(".old")
-    try:
-        yield temporary
-        if path.is_dir():  # a folder cannot be replaced in one step
-            path.rename(retired)
-        temporary.replace(path)
-    finally:
-        if retired.exists() and not path.exists():
-            retired.rename(path)
-        for leftover in (temporary, retired):
-            if leftover.is_dir():
-                shutil.rmtree(leftover)
-            else:
-                leftover.unlink(missing_ok=True)

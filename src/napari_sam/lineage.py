@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam.label_files import appears_when_complete, check_free
+from napari_sam.outputs import appears_when_complete, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,10 +82,10 @@ def write_tracks(path: Path | str, lineage: Lineage, *, overwrite: bool = False)
     Raises
     ------
     OSError, ValueError
-        As in `check_tracks`.
+        As in `check_tracks_output`.
     """
     path = Path(path)
-    check_tracks(path, overwrite=overwrite)
+    check_tracks_output(path, overwrite=overwrite)
     axes = ["t", "z", "y", "x"] if lineage.tracks.shape[1] == 5 else ["t", "y", "x"]
     with appears_when_complete(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -125,7 +125,7 @@ def read_tracks(path: Path | str) -> Lineage:
     return Lineage(np.array(data, dtype=np.float64).reshape(len(data), 1 + len(axes)), graph, object_ids)
 
 
-def check_tracks(path: Path | str, *, overwrite: bool = False) -> None:
+def check_tracks_output(path: Path | str, *, overwrite: bool = False) -> None:
     """Refuse a path that `write_tracks` could not write to: ask before the long work.
 
     Raises
@@ -135,11 +135,7 @@ def check_tracks(path: Path | str, *, overwrite: bool = False) -> None:
     ValueError
         If the name does not end with .csv.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".csv":
-        msg = f"{path} must end with .csv: tracks are written as a table"
-        raise ValueError(msg)
-    check_free(path, overwrite=overwrite)
+    check_output(Path(path), (".csv",), what="tracks are written as a table", overwrite=overwrite)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_sam.drawings import clicks, prompt, shape
-from napari_sam.label_files import appears_when_complete
 from napari_sam.orientation import Orientation, axis_order
+from napari_sam.outputs import appears_when_complete
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:

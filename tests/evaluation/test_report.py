@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from napari_sam.evaluation.report import calibration_error, check_report, summarise, to_markdown, write_report
+from napari_sam.evaluation.report import calibration_error, check_report_output, summarise, to_markdown, write_report
 from napari_sam.evaluation.scores import Score, Target
 
 CELL, NUCLEUS = Target(1, (3,)), Target(2, (4,))
@@ -39,9 +39,9 @@ def test_json_holds_every_score(tmp_path):
 def test_a_report_is_refused_before_the_work(tmp_path):
     (tmp_path / "there.md").write_text("")
     with pytest.raises(FileExistsError, match="exists"):
-        check_report(tmp_path / "there.md")
-    check_report(tmp_path / "there.md", overwrite=True)
+        check_report_output(tmp_path / "there.md")
+    check_report_output(tmp_path / "there.md", overwrite=True)
     with pytest.raises(ValueError, match="must end with"):
-        check_report(tmp_path / "scores.csv")
+        check_report_output(tmp_path / "scores.csv")
     with pytest.raises(FileNotFoundError, match="create it first"):
-        check_report(tmp_path / "nowhere" / "scores.md")
+        check_report_output(tmp_path / "nowhere" / "scores.md")

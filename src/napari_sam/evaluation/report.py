@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.label_files import check_free
+from napari_sam.outputs import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ def calibration_error(scores: Sequence[Score]) -> float | None:
     return float(np.mean(errors)) if errors else None
 
 
-def check_report(path: Path, *, overwrite: bool = False) -> None:
+def check_report_output(path: Path, *, overwrite: bool = False) -> None:
     """Refuse a path that `write_report` should not write to: ask before the long work.
 
     Raises
@@ -67,15 +67,12 @@ def check_report(path: Path, *, overwrite: bool = False) -> None:
     ValueError
         If the ending is neither .md nor .json.
     """
-    if path.suffix not in (".md", ".json"):
-        msg = f"{path} must end with .md for a table or .json for every score"
-        raise ValueError(msg)
-    check_free(path, overwrite=overwrite)
+    check_output(path, (".md", ".json"), what="one is a table, the other every score", overwrite=overwrite)
 
 
 def write_report(path: Path, scores: Mapping[str, Sequence[Score]]) -> None:
     """Write scores by data set as a Markdown table or as JSON, by the ending of the path."""
-    text = to_markdown(scores) if path.suffix == ".md" else json.dumps(to_json(scores), indent=1)
+    text = to_markdown(scores) if path.suffix.lower() == ".md" else json.dumps(to_json(scores), indent=1)
     path.write_text(text, encoding="utf-8")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import napari_sam
-from napari_sam.label_files import appears_when_complete
+from napari_sam.outputs import appears_when_complete
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What every training does around its steps: refuse a bad output at once, log, save now and then."""
+"""What every training does around its steps: log, save now and then."""
 
 from __future__ import annotations
 
@@ -6,32 +6,13 @@ from dataclasses import asdict
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.label_files import check_free
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from napari_sam.training.state import Files, Log
+    from napari_sam.training.state import Log
     from napari_sam.training.trainer import Step, Trainer
 
 _SAVE_EVERY = 60.0  # seconds: what a power cut may cost
-
-
-def check_output(files: Files, *, overwrite: bool) -> None:
-    """Refuse an output that could not be written at the end.
-
-    Raises
-    ------
-    ValueError
-        If it does not end with .safetensors.
-    OSError
-        If its folder is missing, or it exists and may not be overwritten.
-    """
-    output = files.output
-    if output.suffix != ".safetensors":
-        msg = f"{output} must end with .safetensors"
-        raise ValueError(msg)
-    check_free(output, overwrite=overwrite)
 
 
 def follow(trainer: Trainer[Any], log: Log, *, save: Callable[[], None]) -> Iterator[Step]:

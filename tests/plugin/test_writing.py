@@ -1,5 +1,8 @@
 """A commit changes what it says and nothing else, and can be taken back to the byte."""
 
+from collections import Counter
+from itertools import product
+
 import dask.array
 import numpy as np
 import pytest
@@ -90,7 +93,7 @@ class Breaking:
     """Labels on a disk that is full after the first plane."""
 
     def __init__(self, data):
-        self.data, self.dtype, self.writes = data, data.dtype, 0
+        self.data, self.dtype, self.shape, self.writes = data, data.dtype, data.shape, 0
 
     def __getitem__(self, key):
         return self.data[key]
@@ -98,10 +101,44 @@ class Breaking:
     def __setitem__(self, key, value):
         self.writes += 1
         if self.writes == 2:
-            self.data[key][:1] = value[:1]  # a part was written
+            self.data[key][:, :1] = value[:, :1]  # a part was written
             msg = "no space left on device"
             raise OSError(msg)
         self.data[key] = value
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+@pytest.mark.parametrize("fresh", [{}, {3}])
+def test_a_chunk_is_written_once_for_all_its_planes(order, fresh):
+    before = np.zeros((8, 8, 8), np.uint16)
+    before[5:] = 7
+    labels = Chunked(before.copy(), chunks=(4, 4, 4))
+    view = ImageView(labels.data, labels.shape, order)
+    drafts = {(3, (plane,)): Crop.of(np.pad(np.ones((3, 3), bool), ((1, 4), (1, 4)))) for plane in range(1, 7)}
+    writing = _writing(labels, drafts, view, fresh=fresh)
+    _do(writing.write())
+    expected = np.zeros((8, 8, 8), bool)
+    expected.transpose(order)[1:7, 1:4, 1:4] = True
+    np.testing.assert_array_equal(labels.data, np.where(expected & (before == 0), 3, before))
+    assert set(labels.written.values()) == {1}
+    _do(writing.take_back())
+    np.testing.assert_array_equal(labels.data, before)
+
+
+class Chunked:
+    """Labels that count how often each of their chunks is written."""
+
+    def __init__(self, data, chunks):
+        self.data, self.dtype, self.shape, self.chunks = data, data.dtype, data.shape, chunks
+        self.written = Counter()
+
+    def __getitem__(self, key):
+        return self.data[key]
+
+    def __setitem__(self, key, value):
+        self.data[key] = value
+        touched = [range(part.start // n, (part.stop - 1) // n + 1) for part, n in zip(key, self.chunks, strict=True)]
+        self.written.update(product(*touched))
 
 
 def test_a_commit_that_fails_half_way_leaves_every_voxel_as_it_was():

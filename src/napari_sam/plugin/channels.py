@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.stack import chunk_shape
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,13 +64,14 @@ class Beside:
 
     def __init__(self, labels: Any) -> None:
         self._labels = labels
-        self.dtype = labels.dtype
+        self.dtype, self.shape, self.chunks = labels.dtype, (1, *labels.shape), (1, *chunk_shape(labels))
 
     def __getitem__(self, index: tuple[int | slice, ...]) -> Any:
-        return self._labels[index[1:]]
+        found = np.asarray(self._labels[index[1:]])
+        return found[None] if isinstance(index[0], slice) else found
 
     def __setitem__(self, index: tuple[int | slice, ...], values: Any) -> None:
-        self._labels[index[1:]] = values
+        self._labels[index[1:]] = values[0] if isinstance(index[0], slice) else values
 
 
 class Channelled:

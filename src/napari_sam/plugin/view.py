@@ -91,10 +91,15 @@ class ImageView:
         coordinates[:, self.order[-2:]] = rows_columns
         return coordinates
 
-    def index(self, plane: Plane, window: tuple[slice, slice] = (slice(None), slice(None))) -> tuple[int | slice, ...]:
-        """Index of a plane, or of a window of it, in data of the layer's shape; what it selects is ``(h, w)``."""
+    def index(
+        self, plane: tuple[int | slice, ...], window: tuple[slice, slice] = (slice(None), slice(None))
+    ) -> tuple[int | slice, ...]:
+        """Index of a plane, or of a window of it, in data of the layer's shape; what it selects is ``(h, w)``.
+
+        A slice in place of a position selects several planes.
+        """
         index: list[int | slice] = [slice(None)] * len(self.shape)
-        where: tuple[int | slice, ...] = (*plane, *window)
+        where = (*plane, *window)
         for axis, position in zip(self.order, where, strict=True):
             index[axis] = position
         return tuple(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy as np
 from napari_sam.crops import Crop, hull
 from napari_sam.labels import merge_masks
 from napari_sam.plugin.drafts import cleaned
+from napari_sam.stack import chunk_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from napari_sam.stack import Plane
 
 
+_AT_ONCE = 2**26  # voxels of a block: 128 MiB of 16 bits
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
     """A window of a plane of the labels before and after something was written there.
@@ -32,7 +37,7 @@ class Patch:
     Attributes
     ----------
     index : tuple of int or slice
-        Of the window, in the labels.
+        Of the window, in the block.
     before, after : ndarray
         ``(h, w)``, of the smallest dtype that holds them.
     """
@@ -41,13 +46,38 @@ class Patch:
     before: NDArray[Any]
     after: NDArray[Any]
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Patches of planes that share chunks of the labels: these are read and written once for all of them.
+
+    Attributes
+    ----------
+    index : tuple of slice
+        In the labels.
+    patches : tuple of Patch
+        Where something changes.
+    """
+
+    index: tuple[int | slice, ...]
+    patches: tuple[Patch, ...]
+
     def write(self, labels: Any) -> None:
         """Write it into the labels; a voxel that somebody changed meanwhile stays as it is."""
-        _turn(labels, self.index, self.before, self.after)
+        self._turn(labels, [(patch.index, patch.before, patch.after) for patch in self.patches])
 
     def take_back(self, labels: Any) -> None:
         """Undo `write`; a voxel that somebody changed meanwhile stays as it is."""
-        _turn(labels, self.index, self.after, self.before)
+        self._turn(labels, [(patch.index, patch.after, patch.before) for patch in self.patches])
+
+    def _turn(self, labels: Any, turns: list[tuple[tuple[int | slice, ...], NDArray[Any], NDArray[Any]]]) -> None:
+        block, is_turned = np.array(labels[self.index]), False
+        for index, old, new in turns:
+            turned = (block[index] == old) & (old != new)
+            block[index][turned] = new[turned]
+            is_turned = is_turned or bool(turned.any())
+        if is_turned:
+            labels[self.index] = block
 
 
 class Writing:
@@ -83,14 +113,14 @@ class Writing:
         self.crops = crops
         self._labels, self._view = labels, view
         self._cleanup, self._overlap, self._fresh = cleanup, overlap, fresh
-        self._patches: list[Patch] = []
+        self._blocks: list[Block] = []
 
     def write(self) -> Iterator[None]:
         """Write the objects. What is written when an error comes is taken back."""
         try:
-            for patch in patches(self._labels, self._cleaned(), self._view, overlap=self._overlap, fresh=self._fresh):
-                self._patches.append(patch)
-                patch.write(self._labels)
+            for block in blocks(self._labels, self._cleaned(), self._view, overlap=self._overlap, fresh=self._fresh):
+                self._blocks.append(block)
+                block.write(self._labels)
         except BaseException:
             self._take_back()
             raise
@@ -104,8 +134,8 @@ class Writing:
 
     def write_again(self) -> Iterator[None]:
         """Write what was taken back."""
-        for patch in self._patches:
-            patch.write(self._labels)
+        for block in self._blocks:
+            block.write(self._labels)
         yield
 
     def _cleaned(self) -> Crops:
@@ -113,41 +143,93 @@ class Writing:
         return {**self.crops, **cleaned({key: crop for key, crop in self.crops.items() if crop}, self._cleanup)}
 
     def _take_back(self) -> None:
-        for patch in reversed(self._patches):
-            patch.take_back(self._labels)
+        for block in reversed(self._blocks):
+            block.take_back(self._labels)
 
 
-def patches(
+def blocks(
     labels: Any, crops: Crops, view: ImageView, *, overlap: Overlap = "keep", fresh: Collection[int] = ()
-) -> Iterator[Patch]:
-    """List what writing masks into labels changes, window by window; see `Writing`. Nothing is written."""
+) -> Iterator[Block]:
+    """List what writing masks into labels changes, block by block; see `Writing`. Nothing is written."""
     planes: dict[Plane, dict[int, Crop]] = defaultdict(dict)
     for object_id, plane in sorted(crops):
         planes[plane][object_id] = crops[object_id, plane]
-    for plane, own in sorted(planes.items()):
-        window = _reach(labels, own, view, plane, fresh)
-        index = view.index(plane, window)
-        current = np.asarray(labels[index])
-        merged = merge_masks(current, {one: Crop.of(crop.within(window)) for one, crop in own.items()}, overlap=overlap)
-        if (merged != current).any():
-            yield Patch(index, _narrow(current), _narrow(merged))
+    for together in _sharing_chunks(labels, sorted(planes), view):
+        windows = _reach(labels, {plane: planes[plane] for plane in together}, view, fresh)
+        own = [(plane, window, planes[plane]) for plane, window in windows.items()]
+        count = max(1, _AT_ONCE // _area(windows.values()))
+        for start in range(0, len(own), count):
+            block = _block(labels, own[start : start + count], view, overlap)
+            if block.patches:
+                yield block
 
 
-def _reach(labels: Any, own: Mapping[int, Crop], view: ImageView, plane: Plane, fresh: Collection[int]) -> Window:
-    """Window of a plane that holds what objects have there, before and after."""
-    windows = [crop.window for crop in own.values() if crop]
-    if searched := [one for one in own if one not in fresh]:
-        current = np.asarray(labels[view.index(plane)])
-        windows += [found.window for one in searched if (found := Crop.of(current == one))]
-    return hull(windows or [(slice(0, 0), slice(0, 0))])
+def _sharing_chunks(labels: Any, planes: Sequence[Plane], view: ImageView) -> Iterator[list[Plane]]:
+    """Gather planes that lie in the same chunks; each for itself where the labels are in memory."""
+    depths = [chunk_shape(labels)[axis] for axis in view.order[:-2]]
+    gathered: dict[Plane, list[Plane]] = defaultdict(list)
+    for plane in planes:
+        gathered[tuple(position // depth for position, depth in zip(plane, depths, strict=True))].append(plane)
+    yield from gathered.values()
 
 
-def _turn(labels: Any, index: tuple[int | slice, ...], old: NDArray[Any], new: NDArray[Any]) -> None:
-    current = np.array(labels[index])
-    turned = (current == old) & (old != new)
-    if turned.any():
-        current[turned] = new[turned]
-        labels[index] = current
+def _reach(
+    labels: Any, own: Mapping[Plane, Mapping[int, Crop]], view: ImageView, fresh: Collection[int]
+) -> dict[Plane, Window]:
+    """Windows that hold what objects have on planes, before and after; no plane where they have nothing."""
+    windows = {plane: [crop.window for crop in crops.values() if crop] for plane, crops in own.items()}
+    if {one for crops in own.values() for one in crops}.difference(fresh):
+        span = _span(own)
+        for corner, found in _tiles(labels, span, view):
+            for plane, crops in own.items():
+                here = found[_from_corner(plane, span)]
+                old = [Crop.of(here == one) for one in crops if one not in fresh]
+                windows[plane] += [crop.placed(corner, view.plane_shape).window for crop in old if crop]
+    return {plane: hull(some) for plane, some in windows.items() if some}
+
+
+def _tiles(labels: Any, span: tuple[slice, ...], view: ImageView) -> Iterator[tuple[tuple[int, int], NDArray[Any]]]:
+    """Read planes tile by tile along the borders of chunks, each with its first row and column."""
+    count = int(np.prod([part.stop - part.start for part in span]))
+    longest = max(int((_AT_ONCE / count) ** 0.5), 1)
+    height, width = view.plane_shape
+    down, across = (max(chunk, longest // chunk * chunk) for chunk in (chunk_shape(labels)[i] for i in view.order[-2:]))
+    for top, left in product(range(0, height, down), range(0, width, across)):
+        window = slice(top, min(top + down, height)), slice(left, min(left + across, width))
+        yield (top, left), np.asarray(labels[view.index(span, window)]).transpose(view.order)
+
+
+def _block(
+    labels: Any, own: Sequence[tuple[Plane, Window, Mapping[int, Crop]]], view: ImageView, overlap: Overlap
+) -> Block:
+    """Read the labels around planes once, and find what changes on each."""
+    span, around = _span([plane for plane, _, _ in own]), hull([window for _, window, _ in own])
+    index, patches = view.index(span, around), []
+    current = np.asarray(labels[index])
+    for plane, window, crops in own:
+        masks = {one: Crop.of(crop.within(window)) for one, crop in crops.items()}
+        place = view.index(_from_corner(plane, span), _from_corner(window, around))
+        merged = merge_masks(current[place], masks, overlap=overlap)
+        if (merged != current[place]).any():
+            patches.append(Patch(place, _narrow(current[place]), _narrow(merged)))
+    return Block(index, tuple(patches))
+
+
+def _span(planes: Collection[Plane]) -> tuple[slice, ...]:
+    return tuple(slice(min(positions), max(positions) + 1) for positions in zip(*planes, strict=True))
+
+
+def _from_corner(where: Iterable[Any], around: Iterable[slice]) -> tuple[Any, ...]:
+    """Count positions or slices from where others begin."""
+    return tuple(
+        slice(one.start - other.start, one.stop - other.start) if isinstance(one, slice) else one - other.start
+        for one, other in zip(where, around, strict=True)
+    )
+
+
+def _area(windows: Collection[Window]) -> int:
+    rows, columns = hull(list(windows)) if windows else (slice(0, 1), slice(0, 1))
+    return (rows.stop - rows.start) * (columns.stop - columns.start)
 
 
 def _narrow(values: NDArray[Any]) -> NDArray[Any]:

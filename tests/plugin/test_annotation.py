@@ -92,6 +92,17 @@ def test_the_next_click_after_the_first_commit_is_a_prompt_again(studio):
     assert [layer.name for layer in studio.viewer.layers][1:3] == ["SAM labels", "SAM preview"]
 
 
+def test_after_a_commit_with_the_brush_at_hand_the_next_click_is_a_prompt(studio):
+    studio.annotation.use("brush")
+    studio.annotation.stage.preview.data_setitem((np.array([2]), np.array([5]), np.array([6])), 1)
+    studio.commit()
+    assert studio.annotation.stage.tool == "point"
+    studio.annotation.use("box")
+    studio.click(*CLICK)
+    studio.commit()
+    assert studio.annotation.stage.tool == "box"
+
+
 def test_planes_ahead_are_encoded_from_the_one_that_was_scrolled_to(studio):
     studio.annotation.encoded.clear()
     studio.annotation.encode_ahead(True)

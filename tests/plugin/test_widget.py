@@ -82,7 +82,10 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
     assert len(widget.annotation.stage.points.data) == 0
 
 
-@pytest.mark.parametrize(("origin", "said"), [("walked", "not found on this plane"), ("painted", "as you said")])
+@pytest.mark.parametrize(
+    ("origin", "said"),
+    [("walked", "not found on this plane"), ("painted", "as you said"), ("prompted", "click again, or drag a box")],
+)
 def test_where_an_object_is_not_the_panel_says_who_says_so(studio, origin, said):
     _, widget = studio
     draft = SimpleNamespace(choices=(), chosen=0, mask=Crop.empty(SHAPE[1:]), origin=origin, score=1.0)
@@ -120,6 +123,44 @@ def test_each_tool_makes_its_layer_active(studio):
         "brush": "paint",
         "eraser": "erase",
     }
+
+
+def test_the_buttons_follow_a_tool_that_is_chosen_in_napari(studio, qtbot):
+    viewer, widget = studio
+    tools = widget.panel.tools
+    viewer.layers.selection.active = widget.annotation.stage.shapes
+    widget.annotation.stage.shapes.mode = "add_rectangle"
+    qtbot.waitUntil(lambda: tools["box"].isChecked() and not tools["point"].isChecked())
+    viewer.layers.selection.active = viewer.layers["stack"]
+    qtbot.waitUntil(lambda: not any(button.isChecked() for button in tools.values()))
+    _press(tools["point"], qtbot)
+    qtbot.waitUntil(tools["point"].isChecked)
+
+
+def test_the_pieces_that_are_kept_can_be_chosen(studio, qtbot):
+    _, widget = studio
+    _click(widget, qtbot)
+    widget.panel.set_options({"pieces": "all"})
+    _walk(widget, qtbot)
+    assert widget.annotation.segmenter.components == "all"
+    assert widget.panel.options()["pieces"] == "all"
+
+
+def test_an_image_without_other_planes_has_no_controls_for_them(studio, qtbot):
+    viewer, widget = studio
+    widget.choose_image(viewer.add_image(np.zeros((30, 30)), name="plane"))
+    qtbot.waitUntil(widget.panel.through.isHidden)
+    assert "planes" not in widget.panel.status.text()
+    widget.choose_image(viewer.layers["stack"])
+    qtbot.waitUntil(lambda: not widget.panel.through.isHidden())
+
+
+def test_the_axes_to_walk_along_are_named_as_beside_the_sliders(studio):
+    viewer, widget = studio
+    widget.choose_image(viewer.add_image(np.zeros((3, *SHAPE), np.uint8), name="movie"))
+    viewer.dims.axis_labels = ("t", "z", "y", "x")
+    showing.show_ranges(widget.panel, widget.annotation)
+    assert [widget.panel.axis.itemText(i) for i in range(2)] == ["along t", "along z"]
 
 
 def test_object_and_polarity_go_to_the_next_prompt(studio, qtbot):

@@ -14,6 +14,7 @@ from napari_sam.plugin.results import Stroke
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from napari_sam.components import Components
     from napari_sam.crops import Crop
     from napari_sam.plugin.results import Entry
     from napari_sam.plugin.session import Draft
@@ -48,6 +49,11 @@ class Annotation(Drafting):
             self._remember()
             self._become(session)
 
+    def walk_along(self, axis: int) -> None:
+        """Choose the axis along which objects are carried and the curve is drawn."""
+        self.axis = axis
+        self._on_change()
+
     def go_to(self, position: int) -> None:
         """Show a plane, by its position along the axis of the walk."""
         plane = (*self.plane[: self.axis], position, *self.plane[self.axis + 1 :])
@@ -80,6 +86,7 @@ class Annotation(Drafting):
         direction: Direction = "both",
         limits: tuple[int, int] | None = None,
         object_ids: Collection[int] | None = None,
+        components: Components = "supported",
     ) -> None:
         """Carry objects through the stack; planes become drafts as they are decided.
 
@@ -91,6 +98,9 @@ class Annotation(Drafting):
             Planes that may be reached, half-open. None: all.
         object_ids : collection of int, optional
             None: those whose prompts changed since their last walk, else the current one.
+        components : {"supported", "largest", "all"}
+            Which pieces of an object are kept on a plane: those that overlap with its mask on the plane before, the
+            largest of these alone, or whatever the model gives.
 
         Raises
         ------
@@ -108,7 +118,7 @@ class Annotation(Drafting):
             plane=self.plane,
         )
         self._remember()
-        self._walk(way, seeds)
+        self._walk(replace(way, components=components), seeds)
 
     def cancel(self) -> None:
         """Stop the walk at the next plane; what it found stays."""
@@ -142,6 +152,8 @@ class Annotation(Drafting):
         self._become(session, redraw=False)
         self._write(entry, entry.writing.write)
         self.new_object()
+        if self.stage.tool in ("brush", "eraser"):
+            self.use("point")  # it was for a correction; the next click is on another object
 
     def reopen(self, object_id: int) -> None:
         """Take a committed object up again; its voxels stay until it is committed anew.

@@ -19,6 +19,7 @@ from napari_sam.selection import resample
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_sam.components import Components
     from napari_sam.crops import Window
     from napari_sam.plugin.drafts import LabelPlane, Look
     from napari_sam.plugin.session import Ask, Choice
@@ -45,7 +46,13 @@ class SegmenterLike(Protocol):
     ) -> Iterable[MaskPrediction]: ...
 
     def propagate(  # noqa: D102
-        self, prompts: Sequence[Prompt], *, axis: int = 0, start: int | None = None, stop: int | None = None
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        axis: int = 0,
+        start: int | None = None,
+        stop: int | None = None,
+        components: Components = "supported",
     ) -> Iterator[PlaneMask]: ...
 
     def embed(self, planes: Sequence[Plane] | None = None) -> Iterator[Plane]: ...  # noqa: D102
@@ -145,7 +152,8 @@ class Bench:
         """
         self._surroundings.look = look if self.view.level == 0 else partial(self._look_at_level, look)
         own = [self.view.to_level(prompt) for prompt in prompts]
-        for found in self._opened.propagate(own, axis=route.axis, start=route.start, stop=route.stop):
+        way = {"axis": route.axis, "start": route.start, "stop": route.stop}
+        for found in self._opened.propagate(own, **way, components=route.components):
             yield found, Crop.of(self.view.from_level(found.mask))
 
     def encode(self, planes: Sequence[Plane], is_busy: Callable[[], bool]) -> Iterator[Plane | None]:

@@ -27,9 +27,11 @@ from napari_sam.plugin.model_box import ModelBox
 from napari_sam.plugin.score_plot import ScorePlot
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari.layers import Layer
+
+    from napari_sam.components import Components
 
 TOOLS = {
     "point": ("Point", "Click on the object; switch to Negative for clicks on what is not the object."),
@@ -41,6 +43,11 @@ TOOLS = {
 }
 _CHECKED = ("one_object_each", "contour", "overwrite", "largest", "fill_holes")
 _COUNTED = ("smooth", "min_size")
+_PIECES: tuple[tuple[str, Components], ...] = (
+    ("those that the plane before supports", "supported"),
+    ("the largest of these", "largest"),
+    ("all that the model finds", "all"),
+)
 
 
 class LayerBox(QComboBox):
@@ -78,8 +85,7 @@ class Panel(QWidget):
         layout.addLayout(self._make_tools())
         layout.addLayout(self._make_object_row())
         layout.addLayout(self._make_mask_row())
-        layout.addLayout(self._make_walk())
-        layout.addWidget(self._make_plot())
+        layout.addWidget(self._make_walk())
         layout.addLayout(self._make_commit_row())
         layout.addWidget(self._make_status())
         layout.addWidget(self._make_advanced())
@@ -100,6 +106,17 @@ class Panel(QWidget):
         more = (self.split, self.use_labels, self.reopen, self.save)
         return (*self.tools.values(), self.polarity, self.object_id, *buttons, *more)
 
+    @property
+    def actions(self) -> dict[str, Callable[[], object]]:
+        """What keys may do: the same as a click on a button."""
+        return {action: button.click for button, _, action, _ in self._keyed}
+
+    @property
+    def options_of_commits(self) -> tuple[Any, ...]:
+        """Signals that an option has changed which an annotation has to know at once."""
+        checked = [getattr(self, name).toggled for name in _CHECKED]
+        return (*checked, *(getattr(self, name).valueChanged for name in _COUNTED))
+
     def show_keys(self, keys: Mapping[str, str]) -> None:
         """Show on every button that has a key which one it is."""
         for button, text, action, tip in self._keyed:
@@ -110,7 +127,8 @@ class Panel(QWidget):
     def options(self) -> dict[str, Any]:
         """Give the options as values that can be kept."""
         checked = {name: getattr(self, name).isChecked() for name in _CHECKED}
-        return checked | {name: getattr(self, name).value() for name in _COUNTED}
+        counted = {name: getattr(self, name).value() for name in _COUNTED}
+        return checked | counted | {"pieces": self.pieces.currentData()}
 
     def set_options(self, options: Mapping[str, Any]) -> None:
         """Set options that were kept; those that are missing stay as they are."""
@@ -118,6 +136,13 @@ class Panel(QWidget):
             getattr(self, name).setChecked(bool(options.get(name, getattr(self, name).isChecked())))
         for name in _COUNTED:
             getattr(self, name).setValue(options.get(name, getattr(self, name).value()))
+        self.pieces.setCurrentIndex(max(0, self.pieces.findData(options.get("pieces", self.pieces.currentData()))))
+
+    def show_tool(self, tool: str | None) -> None:
+        """Show which tool is active; None: none of these."""
+        self._tool_group.setExclusive(tool is not None)
+        for name, button in self.tools.items():
+            button.setChecked(name == tool)
 
     def _make_pickers(self) -> QLayout:
         form = QFormLayout()
@@ -171,7 +196,17 @@ class Panel(QWidget):
         row.addWidget(self.next_mask)
         return row
 
-    def _make_walk(self) -> QLayout:
+    def _make_walk(self) -> QWidget:
+        """Everything about other planes: hidden where there are none."""
+        self.through = QWidget()
+        column = QVBoxLayout(self.through)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(5)
+        column.addLayout(self._make_way())
+        column.addWidget(self._make_plot())
+        return self.through
+
+    def _make_way(self) -> QLayout:
         grid = QGridLayout()
         grid.setSpacing(4)
         self.direction = _tip(QComboBox(), "From this plane forward, back, or to both sides of every prompt.")
@@ -277,6 +312,7 @@ class Panel(QWidget):
         form.addRow(_side_by_side(self.show_preview, self.contour))
         form.addRow(_side_by_side(self.largest, self.fill_holes, self.overwrite))
         form.addRow(_side_by_side(QLabel("Smooth"), self.smooth, QLabel("Min. size"), self.min_size))
+        form.addRow("Pieces", self.pieces)
         form.addRow(self.channels_row)
         form.addRow("Prompts", self.adopted)
         form.addRow("Cache", self.cache)
@@ -304,6 +340,13 @@ class Panel(QWidget):
         self.overwrite = _tip(QCheckBox("Overwrite"), "Let a commit take voxels of other objects.")
 
     def _make_cleanup(self) -> None:
+        self.pieces = _tip(
+            QComboBox(),
+            "When propagating: which pieces of the object are kept on a plane. Where it branches, "
+            "pieces that were not connected on the plane before are dropped unless you keep all.",
+        )
+        for text, value in _PIECES:
+            self.pieces.addItem(text, value)
         self.largest = _tip(QCheckBox("Largest only"), "On commit, drop all pieces of an object but the largest.")
         self.fill_holes = _tip(QCheckBox("Fill holes"), "On commit, fill holes on every plane.")
         self.smooth = _tip(QDoubleSpinBox(), "On commit, smooth outlines by so many pixels; 0 leaves them as they are.")

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from napari_sam.plugin.session import Draft
 
 _ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
-_ABSENT = {"painted": "not on this plane, as you said", "walked": "not found on this plane: click, if it is here"}
+_ABSENT = {
+    "painted": "not on this plane, as you said",
+    "walked": "not found on this plane: click, if it is here",
+    "prompted": "nothing found: click again, or drag a box",
+}
 
 
 def show_annotation(panel: Panel, annotation: Annotation | None, keys: Mapping[str, str]) -> None:
@@ -30,6 +34,7 @@ def show_annotation(panel: Panel, annotation: Annotation | None, keys: Mapping[s
     for control in panel.needing_an_image:
         control.setEnabled(annotation is not None)
     panel.status.setText(describe(annotation, keys))
+    panel.show_tool(None if annotation is None else annotation.stage.tool)
     if annotation is not None:
         _show_object(panel, annotation, keys)
         _show_walk(panel, annotation, keys)
@@ -55,7 +60,7 @@ def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
     with QSignalBlocker(panel.axis):
         panel.axis.clear()
         for axis in ways:
-            panel.axis.addItem(f"axis {axis}", axis)
+            panel.axis.addItem(f"along {_axis_name(annotation, axis)}", axis)
         panel.axis.setCurrentIndex(panel.axis.findData(0 if annotation is None else annotation.axis))
     panel.axis.setVisible(len(ways) > 1)
     last = lengths[annotation.axis] - 1 if annotation is not None and lengths else 0
@@ -88,9 +93,17 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
     if draft is not None:
         which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
         said = which if draft.origin == "painted" else f"{which}, {_trust(annotation, draft)}"
-        if not draft.mask and draft.origin in _ABSENT:
+        if not draft.mask:
             said = _ABSENT[draft.origin]
     panel.mask_text.setText(said)
+
+
+def _axis_name(annotation: Annotation | None, axis: int) -> str:
+    """Name a leading axis as the viewer's sliders do."""
+    if annotation is None:
+        return str(axis)
+    dims, view = annotation.viewer.dims, annotation.view
+    return str(dims.axis_labels[dims.ndim - len(view.order) + view.order[axis]])
 
 
 def _trust(annotation: Annotation, draft: Draft) -> str:
@@ -107,6 +120,7 @@ def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) ->
     lengths = annotation.view.stack_shape
     done, total = annotation.walking or (0, 1)
     panel.propagate.setText(with_key("Propagate" if annotation.walking is None else "Cancel", keys["propagate"]))
+    panel.through.setVisible(bool(lengths))
     panel.propagate.setEnabled(bool(lengths))
     panel.progress.setMaximum(total)
     panel.progress.setValue(done)

@@ -125,6 +125,14 @@ class Stage:
                     layer.mode = "add"  # napari's buttons follow what changes after they are there
 
     @property
+    def tool(self) -> Tool | None:
+        """The tool that is active, however it was chosen; None if it is none of ours."""
+        active = self._viewer.layers.selection.active
+        layers = {name: getattr(self, name) for name in LAYERS}
+        chosen = ((name, str(layer.mode)) for name, layer in layers.items() if layer is not None and layer == active)
+        return next((tool for one in chosen for tool, mode in _MODES.items() if mode == one), None)
+
+    @property
     def missing(self) -> tuple[Name, ...]:
         """Layers that are not there."""
         return tuple(name for name in LAYERS if getattr(self, name) is None)
@@ -199,6 +207,11 @@ class Stage:
         self._as_contour = as_contour
         if self.preview is not None:
             _draw_drafts(self.preview, as_contour=as_contour)
+
+    def show_drafts(self, shown: bool) -> None:
+        """Show the preview, or hide it."""
+        if self.preview is not None:
+            self.preview.visible = shown
 
     def refresh(self) -> None:
         """Show the drafts as they are now."""

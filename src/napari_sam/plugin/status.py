@@ -47,9 +47,11 @@ def _now(annotation: Annotation, keys: Mapping[str, str]) -> str:
     if annotation.walking is not None:
         return "Propagating …"
     if annotation.session.drafts:
-        return "Correct with more prompts, propagate, or commit."
+        return f"Correct with more prompts, {'propagate, ' if annotation.view.stack_shape else ''}or commit."
     if annotation.result.entries:
         return "Click on the next object, or drag a box around it."
-    steps = (("next_mask", "other masks"), ("propagate", "all planes"), ("commit", "keep it"))
-    then = ", ".join(f"{keys[action]}: {what}" for action, what in steps if keys.get(action))
+    steps = {"next_mask": "other masks", "propagate": "all planes", "commit": "keep it"}
+    if not annotation.view.stack_shape:
+        del steps["propagate"]
+    then = ", ".join(f"{keys[action]}: {what}" for action, what in steps.items() if keys.get(action))
     return f"Click on an object, or drag a box around it. Then {then}."

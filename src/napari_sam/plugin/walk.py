@@ -11,6 +11,7 @@ from napari_sam.plugin.session import anchors
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from napari_sam.components import Components
     from napari_sam.crops import Crop
     from napari_sam.evidence import Evidence
     from napari_sam.plugin.session import Key, Session
@@ -33,12 +34,15 @@ class Route:
         Along which leading axis.
     start, stop : int
         Planes along the axis, half-open.
+    components : {"supported", "largest", "all"}
+        Which pieces of an object are kept on a plane; see `napari_sam.Segmenter.propagate`.
     """
 
     object_ids: tuple[int, ...]
     axis: int
     start: int
     stop: int
+    components: Components = "supported"
 
     def holds(self, plane: Plane) -> bool:
         """Whether the walk may come to a plane."""

@@ -13,7 +13,6 @@ from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
-from napari_sam.cleanup import Cleanup
 from napari_sam.plugin.activity import Activity
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
@@ -25,6 +24,7 @@ from napari_sam.plugin.settings import follow_settings, read_settings
 from napari_sam.plugin.showing import show_annotation, show_channels, show_layers, show_ranges
 from napari_sam.plugin.status import explain
 from napari_sam.plugin.threads import Threads
+from napari_sam.plugin.wiring import apply_options, wire
 from napari_sam.plugin.work import Desk
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class SamStacks(QWidget):
         self._keeper = Keeper(self._refresh_soon)
         self._fill_pickers()
         self._connect_panel()
-        self._keys = self._make_keys()
+        self._keys = Keys(self, self.panel.actions)
         self._connect_viewer()
         self._list_layers()
         self._apply_settings()
@@ -96,8 +96,7 @@ class SamStacks(QWidget):
         if self.annotation is not None:
             self._show_layers(self.annotation, visible=True)
             self._resume(self.annotation)
-            self._apply_options()
-            self.panel.tools["point"].setChecked(True)
+            apply_options(self.panel, self.annotation)
             self.annotation.use("point")
         self._list_layers()
         show_ranges(self.panel, self.annotation)
@@ -177,56 +176,14 @@ class SamStacks(QWidget):
 
     def _connect_panel(self) -> None:
         panel = self.panel
+        wire(panel, self._do)
         panel.image.chosen.connect(self.choose_image)
-        panel.result.chosen.connect(lambda labels: self._do(lambda a: a.set_result(labels)))
         panel.model.chosen.connect(self._use_model)
         panel.cache.activated.connect(self._use_model)
-        for name, button in panel.tools.items():
-            button.clicked.connect(lambda _, name=name: self._do(lambda a: a.use(name)))
-        panel.polarity.clicked.connect(self._toggle_polarity)
-        panel.object_id.valueChanged.connect(lambda value: self._do(lambda a: a.aim(object_id=value)))
-        panel.new_object.clicked.connect(lambda: self._do(Annotation.new_object))
-        panel.next_mask.clicked.connect(lambda: self._do(Annotation.next_choice))
-        panel.axis.activated.connect(lambda: self._do(self._choose_axis))
-        panel.propagate.clicked.connect(lambda: self._do(self._propagate_or_cancel))
-        panel.weakest.clicked.connect(lambda: self._do(Annotation.go_to_weakest))
-        panel.end_here.clicked.connect(lambda: self._do(Annotation.end_here))
-        panel.plot.clicked.connect(lambda position: self._do(lambda a: a.go_to(position)))
-        panel.commit.clicked.connect(lambda: self._do(Annotation.commit))
-        panel.undo.clicked.connect(lambda: self._do(Annotation.undo))
-        panel.redo.clicked.connect(lambda: self._do(Annotation.redo))
-        panel.discard.clicked.connect(lambda: self._do(Annotation.discard))
         panel.channels.activated.connect(lambda: self._do(self._use_channels))
-        panel.split.clicked.connect(lambda: self._do(Annotation.split))
-        panel.use_labels.clicked.connect(lambda: self._do(Annotation.take_labels))
-        panel.reopen.clicked.connect(lambda: self._do(lambda a: a.reopen(a.object_id)))
-        panel.adopted.chosen.connect(lambda one: self._do(lambda a: a.stage.adopt([] if one is None else [one])))
         panel.restore.clicked.connect(lambda: self._do(self._restore))
         panel.cancel_download.clicked.connect(panel.model.go_back)
         panel.save.clicked.connect(lambda: self._do(self._save_prompts))
-        panel.show_preview.toggled.connect(self._show_preview)
-        panel.encode_ahead.toggled.connect(lambda wanted: self._do(lambda a: a.encode_ahead(wanted)))
-        for box in (panel.one_object_each, panel.contour, panel.overwrite, panel.largest, panel.fill_holes):
-            box.toggled.connect(self._apply_options)
-        for spin in (panel.smooth, panel.min_size):
-            spin.valueChanged.connect(self._apply_options)
-
-    def _make_keys(self) -> Keys:
-        return Keys(
-            self,
-            {
-                "polarity": self._toggle_polarity,
-                "next_mask": self.panel.next_mask.click,
-                "new_object": self.panel.new_object.click,
-                "propagate": self.panel.propagate.click,
-                "weakest_plane": self.panel.weakest.click,
-                "end_here": self.panel.end_here.click,
-                "commit": self.panel.commit.click,
-                "undo": self.panel.undo.click,
-                "redo": self.panel.redo.click,
-                "hide_preview": self.panel.show_preview.toggle,
-            },
-        )
 
     def _apply_settings(self) -> None:
         """Follow the Preferences; the model there is the one that is chosen at first."""
@@ -251,20 +208,6 @@ class SamStacks(QWidget):
             self._on_error(error)
         self._threads.wake()
 
-    def _apply_options(self) -> None:
-        if self.annotation is None:
-            return
-        panel, annotation = self.panel, self.annotation
-        annotation.one_object_each = panel.one_object_each.isChecked()
-        annotation.result.overlap = "replace" if panel.overwrite.isChecked() else "keep"
-        annotation.result.cleanup = Cleanup(
-            largest=panel.largest.isChecked(),
-            fill_holes=panel.fill_holes.isChecked(),
-            smooth=panel.smooth.value(),
-            min_size=panel.min_size.value(),
-        )
-        annotation.stage.draw_drafts(as_contour=panel.contour.isChecked())
-
     def _use_point(self) -> None:
         self._do(lambda annotation: annotation.use("point"))
 
@@ -272,25 +215,6 @@ class SamStacks(QWidget):
         annotation.use_channels(self.panel.channels.currentData())
         self._list_layers()
         show_ranges(self.panel, annotation)
-
-    def _toggle_polarity(self) -> None:
-        self._do(lambda annotation: annotation.aim(positive=not annotation.positive))
-
-    def _show_preview(self, visible: bool) -> None:
-        if self.annotation is not None and self.annotation.stage.preview is not None:
-            self.annotation.stage.preview.visible = visible
-
-    def _choose_axis(self, annotation: Annotation) -> None:
-        annotation.axis = self.panel.axis.currentData()
-        show_ranges(self.panel, self.annotation)
-        self._on_change()
-
-    def _propagate_or_cancel(self, annotation: Annotation) -> None:
-        if annotation.walking is not None:
-            annotation.cancel()
-        else:
-            limits = self.panel.first.value(), self.panel.last.value() + 1
-            annotation.propagate(direction=self.panel.direction.currentData(), limits=limits)
 
     def _save_prompts(self, annotation: Annotation) -> None:
         from napari_sam.prompt_files import save_prompts
@@ -324,6 +248,7 @@ class SamStacks(QWidget):
         self._viewer.layers.events.inserted.connect(self._on_layers)
         self._viewer.layers.events.removed.connect(self._on_removed)
         self._viewer.layers.events.reordered.connect(self._on_layers)
+        self._viewer.layers.selection.events.active.connect(self._on_tool)
         self._viewer.dims.events.point.connect(self._on_plane)
         self._viewer.dims.events.order.connect(self._on_order)
         self.destroyed.connect(self._threads.stop)
@@ -332,6 +257,7 @@ class SamStacks(QWidget):
         layer: Any = getattr(event, "value", None)
         if hasattr(layer, "events"):
             layer.events.name.connect(self._on_name)
+            layer.events.mode.connect(self._on_tool)
         self._list_layers()
         if self.annotation is None and isinstance(layer, Image):
             self.choose_image(layer)
@@ -340,6 +266,10 @@ class SamStacks(QWidget):
     def _on_name(self, event: Any) -> None:
         del event
         self._list_layers()
+
+    def _on_tool(self, event: Any) -> None:
+        del event
+        self._refresh_soon()
 
     def _on_removed(self, event: Any) -> None:
         layer = event.value

@@ -9,7 +9,8 @@ import torch
 from napari_sam import predictor
 from napari_sam.contrast import Contrast
 from napari_sam.embeddings import encode
-from napari_sam.predictor import predict, upscale
+from napari_sam.image import Frame
+from napari_sam.predictor import predict
 from napari_sam.prompts import Prompt, mask_to_logits
 
 PLANE_SHAPE = (40, 48)
@@ -23,7 +24,8 @@ PROMPTS = [POINT, BOX, CLICKS, MASK, replace(CLICKS, box=BOX.box), replace(POINT
 @pytest.fixture(scope="module")
 def embedding(tiny_sam):
     pixels = np.random.default_rng(0).random(PLANE_SHAPE, np.float32)
-    return encode(tiny_sam, [pixels], contrast=Contrast("limits", (0.0,), (1.0,)))[0]
+    frame = Frame.for_plane(pixels.shape, tiny_sam.config.grid)
+    return encode(tiny_sam, [pixels], contrast=Contrast("limits", (0.0,), (1.0,)), frames=[frame])[0]
 
 
 def logits_of(prediction):
@@ -73,8 +75,9 @@ def test_prompts_of_one_kind_are_decoded_in_one_batch(tiny_sam, embedding, monke
 
 def test_the_best_mask_is_its_upscaled_logits_above_zero(tiny_sam, embedding):
     prediction = predict(tiny_sam, embedding, [BOX])[0]
-    upscaled = upscale(tiny_sam, prediction.low_res_logits[0], embedding.frame)
-    np.testing.assert_array_equal(upscaled > 0, prediction.masks[0])
+    logits, frame = torch.from_numpy(prediction.low_res_logits[None]), embedding.frame
+    upscaled = tiny_sam.postprocess(logits, input_size=frame.input_size, original_size=frame.original_size)
+    np.testing.assert_array_equal(upscaled[0].numpy() > 0, prediction.masks)
 
 
 def test_given_logits_win_over_the_mask(tiny_sam, embedding):

@@ -157,12 +157,6 @@ def predict_low_res(
     return [results[index] for index in range(len(prompts))]
 
 
-def upscale(sam: Sam, low_res_logits: LowRes, frame: Frame) -> NDArray[np.float32]:
-    """Upscale the logits of one mask to the frame: ``(h, w)`` at ``frame.original_size``, above 0 is object."""
-    with torch.inference_mode():
-        return _to_plane(sam, torch.as_tensor(low_res_logits, device=sam.device)[None], frame)[0].numpy()
-
-
 def _decode(
     sam: Sam,
     embedding: ImageEmbedding,

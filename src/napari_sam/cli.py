@@ -19,9 +19,17 @@ from rich.table import Table
 
 from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_models import fetch_weights, models
-from napari_sam.cli_options import DEFAULTS, WHOLE, ImageOptions, ModelOptions, open_image, open_segmenter
+from napari_sam.cli_options import (
+    DEFAULTS,
+    STAY,
+    WHOLE,
+    ImageOptions,
+    ModelOptions,
+    WalkOptions,
+    open_image,
+    open_segmenter,
+)
 from napari_sam.cli_train import pretrain, train
-from napari_sam.components import Components
 from napari_sam.orientation import Orientation, axis_order
 
 if TYPE_CHECKING:
@@ -150,11 +158,7 @@ def segment(
     prompts: Path,
     output: Path,
     plane: tuple[int, ...] = (),
-    propagate: bool = False,
-    start: int | None = None,
-    stop: int | None = None,
-    components: Components = "supported",
-    tracks: Path | None = None,
+    walk: WalkOptions = STAY,
     overwrite: bool = False,
     cache: str | None = None,
     selection: ImageOptions = WHOLE,
@@ -174,17 +178,6 @@ def segment(
     plane
         Which plane of a label image is taken, or where one of a single plane lies, counted from 0; with time and depth
         --plane 3 --plane 10. By default every plane that holds an object.
-    propagate
-        Carry the objects from plane to plane along the first axis, or the one that orientation leaves.
-    start
-        First plane to carry them to; by default that of the stack.
-    stop
-        The plane before which to stop; by default the end of the stack.
-    components
-        With --propagate, which pieces of an object are kept on a plane: those that overlap with it on the plane before,
-        the largest of these alone, or whatever the model gives.
-    tracks
-        With --propagate through time: where the track of each object goes, with its parent where one splits; a .csv.
     overwrite
         Replace existing outputs.
     cache
@@ -194,8 +187,8 @@ def segment(
     from napari_sam.lineage import trace, write_tracks
     from napari_sam.selection import enlarge, to_level
 
-    _check_outputs(image, output, tracks, overwrite=overwrite)
-    if tracks is not None and (not propagate or selection.orientation != "xy"):
+    _check_outputs(image, output, walk.tracks, overwrite=overwrite)
+    if walk.tracks is not None and (not walk.propagate or selection.orientation != "xy"):
         msg = "--tracks needs --propagate through time: objects on single planes have no tracks"
         raise ValueError(msg)
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
@@ -207,19 +200,18 @@ def segment(
         seg = open_image(image, options, selection=selection, cache=cache, labels=into)
         at_level = seg.cache.stack.spatial_shape
         chosen = [to_level(prompt, shape, at_level) for prompt in given]
-        if propagate:
-            first = None if start is None else start * at_level[0] // shape[0]
-            last = None if stop is None else -(-stop * at_level[0] // shape[0])
-            walk = seg.propagate(chosen, start=first, stop=last, components=components)
+        if walk.propagate:
+            start, stop = walk.range_at_level(at_level[0], shape[0])
+            found = seg.propagate(chosen, start=start, stop=stop, components=walk.components)
             total = len({prompt.object_id for prompt in chosen}) * at_level[0]
-            _print_objects(_collect(walk, "segmenting", total=total))
+            _print_objects(_collect(found, "segmenting", total=total))
         else:
             seg.segment(chosen)
         if selection.level:
             enlarge(seg.labels, labels)
-        if tracks is not None:
-            write_tracks(tracks, trace(labels), overwrite=overwrite)
-    for path in (output, tracks):
+        if walk.tracks is not None:
+            write_tracks(walk.tracks, trace(labels), overwrite=overwrite)
+    for path in (output, walk.tracks):
         if path is not None:
             print(f"Wrote {path}")
 

@@ -1,4 +1,4 @@
-"""What several commands are told: what of an image is looked at, and which model looks."""
+"""What commands are told: what of an image is looked at, which model looks, and how far objects are carried."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 import napari_sam
 from napari_sam.cli_models import fetch_weights
+from napari_sam.components import Components
 from napari_sam.selection import Selection
 
 if TYPE_CHECKING:
@@ -44,8 +45,42 @@ class ModelOptions:
     overlap: int | None = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class WalkOptions:
+    """Whether objects are carried from plane to plane, and how far.
+
+    Parameters
+    ----------
+    propagate
+        Carry the objects from plane to plane along the first axis, or the one that orientation leaves.
+    start
+        First plane to carry them to; by default that of the stack.
+    stop
+        The plane before which to stop; by default the end of the stack.
+    components
+        With --propagate, which pieces of an object are kept on a plane: those that overlap with it on the plane before,
+        the largest of these alone, or whatever the model gives.
+    tracks
+        With --propagate through time: where the track of each object goes, with its parent where one splits; a .csv.
+    """
+
+    propagate: bool = False
+    start: int | None = None
+    stop: int | None = None
+    components: Components = "supported"
+    tracks: Path | None = None
+
+    def range_at_level(self, planes: int, full: int) -> tuple[int | None, int | None]:
+        """Return `start` and `stop` at a level that has so many planes where the full resolution has `full`."""
+        start = None if self.start is None else self.start * planes // full
+        stop = None if self.stop is None else -(-self.stop * planes // full)
+        return start, stop
+
+
 WHOLE = Selection()
 DEFAULTS = ModelOptions()
+STAY = WalkOptions()
 
 
 def open_image(

@@ -281,7 +281,7 @@ def _checked_channels(
     used = tuple(range(3 if rgb else count)) if channels is None else tuple(operator.index(c) for c in channels)
     if not 1 <= len(used) <= 3 or not all(0 <= c < count for c in used):
         what = "all of them" if channels is None else f"channels={used}"
-        msg = f"one to three of the image's {count} channels can be used, got {what}; choose, e.g. channels=(0, 1)"
+        msg = f"one to three of the image's {count} channels can be used, got {what}; choose some, such as 0 and 1"
         raise ValueError(msg)
     return used
 

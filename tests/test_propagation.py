@@ -346,17 +346,57 @@ def test_ids_never_merge_and_anchors_and_foreign_voxels_stay(starts, seed):
     foreign = world.labels == 9
     walked = list(world.walk(anchors, rules=ANYTHING_GOES))
     np.testing.assert_array_equal(world.labels == 9, foreign)
-    for object_id, plane, mask in [(w.object_id, w.plane, w.mask) for w in walked]:
+    for (object_id, plane), mask in {(w.object_id, w.plane): w.mask for w in walked}.items():
         np.testing.assert_array_equal(world.labels[plane] == object_id, mask)
     for each in anchors:
         np.testing.assert_array_equal(world.labels[each.plane] == each.object_id, each.mask.full())
 
 
 @given(STARTS)
-def test_no_plane_of_an_object_comes_twice(starts):
+def test_a_plane_of_an_object_comes_again_only_if_it_has_lost_something(starts):
     world = Noise(np.zeros((6, SIDE, SIDE), np.uint8))
-    visited = [(each.plane, each.object_id) for each in world.walk(list(noisy_anchors(starts)), rules=ANYTHING_GOES)]
-    assert len(visited) == len(set(visited))
+    earlier = {}
+    for each in world.walk(list(noisy_anchors(starts)), rules=ANYTHING_GOES):
+        before = earlier.get((each.plane, each.object_id))
+        assert before is None or (each.mask < before).any()
+        assert before is None or not (each.mask > before).any()
+        earlier[each.plane, each.object_id] = each.mask
+
+
+def stacked(world):
+    """Walk from two objects above each other, where the model sees no end of either; return who is on each plane."""
+    mask = world.truth[0] == 1
+    walked = list(world.walk([state(mask, (1,), 1), state(mask, (8,), 2)]))
+    last = {(each.object_id, each.plane[0]): each.crop.area for each in walked}
+    for (object_id, z), area in last.items():
+        assert (world.labels[z] == object_id).sum() == area
+    return world.labels[:, 6, 6].tolist()
+
+
+def test_objects_above_each_other_share_what_lies_between_them():
+    """The first to walk does not take it all: the nearer anchor wins, and the model's doubt counts."""
+    assert stacked(Remembering(tubes(10))) == [1] * 5 + [2] * 5
+    scores = np.full(10, 0.9)
+    assert stacked(Hourglass(tubes(10), np.where(np.arange(10) == 6, 0.7, scores))) == [1] * 6 + [2] * 4
+    assert stacked(Hourglass(tubes(10), np.where(np.arange(10) == 3, 0.7, scores))) == [1] * 4 + [2] * 6
+
+
+def test_an_object_that_lost_a_plane_keeps_nothing_beyond_it():
+    """What the model saw of it there was the other one all along, even where that has not taken every pixel."""
+
+    class Widening(World):
+        def see(self, plane, prompt, logits):
+            width = {1: 5, 2: 3 if plane[0] >= 6 else 4}[prompt.object_id]
+            return as_logits((self.truth[plane] == 1) & (np.arange(SIDE) < 3 + width)), 0.9
+
+    world = Widening(tubes(9))
+    mask = world.truth[0] == 1
+    last = {
+        (each.object_id, each.plane[0]): (bool(each.crop), each.reason)
+        for each in world.walk([state(mask, (1,), 1), state(mask & (np.arange(SIDE) < 6), (7,), 2)])
+    }
+    assert [z for z in range(9) if last.get((1, z), (False,))[0]] == [0, 1, 2, 3, 4]
+    assert [last[1, z][1] for z in (5, 6)] == ["taken", "cleared"]
 
 
 @given(st.integers(0, 7), st.integers(0, 3), st.integers(5, 8))

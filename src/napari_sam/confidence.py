@@ -195,9 +195,11 @@ def _known(values: Sequence[float], *, unknown: float = 0.0) -> NDArray[np.float
 
 
 def _tracks(plane_masks: Sequence[PlaneMask], axis: int) -> list[list[int]]:
-    """Group the indices of what was found by object and by the indices of the plane that stayed fixed."""
+    """Group the indices of what was last found by object and by the indices of the plane that stayed fixed."""
+    last = {(each.object_id, each.plane): index for index, each in enumerate(plane_masks)}
     tracks: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index, each in enumerate(plane_masks):
+    for index in last.values():
+        each = plane_masks[index]
         if not isnan(each.evidence.predicted_iou):  # else no walk came here: an older mask was cleared away
             tracks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(index)
     return list(tracks.values())

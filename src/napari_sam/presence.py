@@ -38,11 +38,15 @@ class Course:
         Predicted IoU of the last steps, and their overlap with the step before, the oldest first; none on the anchor.
     kept : tuple of float
         Probability of each that the object was not lost on it, 0 to 1.
+    survival : float
+        Probability that it was lost on no step since the anchor, 0 to 1. It falls with every step and says nothing
+        about one object, but of two that claim the same pixels it tells which is more likely at home.
     """
 
     ious: tuple[float, ...] = ()
     overlaps: tuple[float, ...] = ()
     kept: tuple[float, ...] = ()
+    survival: float = 1.0
 
     @property
     def presence(self) -> float:
@@ -72,4 +76,5 @@ class Course:
             (*self.ious, step.predicted_iou)[-_MEMORY:],
             (*self.overlaps, step.overlap)[-_MEMORY:],
             (*self.kept, 1 - lost)[-_MEMORY:],
+            self.survival * (1 - lost),
         )

@@ -42,9 +42,10 @@ class PlaneMask:
     reason : str or None
         None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
         plane was prompted), ``"stop"`` (the object was said not to be on the next plane, or on this one), ``"taken"``
-        (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, but the
-        labels held an older mask of the object, which is gone now. ``"bridged"``: the plane is blank or missing, and
-        the mask is interpolated from the planes around it, where the walk goes on; also past one that is ``"taken"``.
+        (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, or lost
+        the object to another before, but the labels held an older mask of it, which is gone now. ``"bridged"``: the
+        plane is blank or missing, and the mask is interpolated from the planes around it, where the walk goes on; also
+        past one that is ``"taken"``.
     evidence : Evidence
         What speaks for the mask.
     """
@@ -79,9 +80,11 @@ def propagate(
 
     The anchors come first. Then all objects walk up together, then down together, and what is found on a plane comes
     at once: the objects are decoded in one batch and no two of their masks overlap. Between two anchors of one object
-    the walks from both are blended by distance, and come on the way down. An object that a stop rule ends on a plane
-    comes once more with an empty mask and the reason. At the end come planes on which the labels hold an older mask of
-    an object that did not come there this time: empty, with the reason "cleared".
+    the walks from both are blended by distance, and come on the way down. Where an object comes down to another that
+    has come up, the pixels go to the one that is more likely still at home; the other comes a second time with what it
+    has left, and if that is nothing, so do the planes above, with the reason "cleared". An object that a stop rule ends
+    on a plane comes once more with an empty mask and the reason. At the end come planes on which the labels hold an
+    older mask of an object that did not come there this time: empty, with the reason "cleared".
 
     Nothing is written: the caller does so before it asks for the next plane, so that ``get_labels`` knows about it.
 
@@ -129,19 +132,43 @@ def propagate(
 def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]]:
     """Report open ends at once; keep what the walk up finds in a gap until the walk down comes by."""
     gaps: dict[int, dict[int, Step]] = defaultdict(dict)
+    rivals: dict[int, dict[int, Step]] = defaultdict(dict)  # what the walk down may contest
     for position, steps in walker.walk(track, 1):
         in_gap = [s for s in steps if track.weight_of_lower(s.state.object_id, position) is not None]
         gaps[position] |= {s.state.object_id: s for s in in_gap}
-        yield from _report([s for s in steps if s not in in_gap])
+        open_ended = [s for s in steps if s not in in_gap]
+        rivals[position] |= {s.state.object_id: s for s in open_ended if s.state.mask}
+        yield from _report(open_ended)
     came: set[tuple[int, int]] = set()  # what a bridge must not replace
-    for position, steps in walker.walk(track, -1):
+    for position, steps in walker.walk(track, -1, rivals):
         new = [step for step in steps if (step.state.object_id, position) not in came]
-        met = _meet(walker, track, position, new, gaps.pop(position, {}))
+        met = _meet(walker, track, position, new, gaps.pop(position, {}), rivals[position])
         came |= {(step.state.object_id, position) for step in met}
-        yield from _report(met)
+        beaten = walker.beaten(rivals[position], met)
+        yield from _report([*met, *beaten])
+        yield from _driven_out(track, position, beaten, rivals)
 
 
-def _meet(walker: Walker, track: Track, position: int, steps: list[Step], gap: Mapping[int, Step]) -> list[Step]:
+def _driven_out(
+    track: Track, position: int, beaten: Sequence[Step], rivals: dict[int, dict[int, Step]]
+) -> Iterator[tuple[PlaneMask, ...]]:
+    """Take back what lies above the plane where an object was lost to another one."""
+    rivals[position] |= {step.state.object_id: step for step in beaten}
+    gone = {step.state.object_id for step in beaten if not step.state.mask}
+    for above in sorted(p for p in rivals if p > position) if gone else ():
+        left = [rivals[above].pop(object_id) for object_id in gone & rivals[above].keys()]
+        found = [step.state for step in left if step.state.mask]
+        yield from _report([Step(state.emptied(), "cleared", Evidence()) for state in found])
+
+
+def _meet(
+    walker: Walker,
+    track: Track,
+    position: int,
+    steps: list[Step],
+    gap: Mapping[int, Step],
+    rivals: Mapping[int, Step],
+) -> list[Step]:
     """Join what both walks have found on a plane, and share its pixels again."""
     met = {step.state.object_id: step for step in steps}
     for object_id in dict.fromkeys((*met, *gap)):
@@ -152,7 +179,7 @@ def _meet(walker: Walker, track: Track, position: int, steps: list[Step], gap: M
             met[object_id] = replace(step, reason=step.reason or out)
     if not gap:
         return list(met.values())
-    settled = walker.settle(track.plane(position), [step.state for step in met.values()])
+    settled = walker.settle(track.plane(position), list(met.values()), rivals)
     joined = [replace(met[state.object_id], state=state) for state in settled]
     return [step if step.state.mask else replace(step, reason=step.reason or "taken") for step in joined]
 

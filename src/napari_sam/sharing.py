@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from napari_sam.prompts import SURE_LOGIT
 from napari_sam.upscaling import upscaled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,11 +20,16 @@ if TYPE_CHECKING:
     from napari_sam.step import PlaneState
 
 
-def settle(states: Sequence[PlaneState], labels: NDArray[np.integer[Any]]) -> list[PlaneState]:
+def settle(
+    states: Sequence[PlaneState],
+    labels: NDArray[np.integer[Any]],
+    *,
+    weaker: Mapping[int, Collection[int]] = MappingProxyType({}),
+) -> list[PlaneState]:
     """Give every pixel of a plane to one object.
 
-    What other objects hold in ``labels`` is theirs; the rest goes to the highest logit. An object that loses pixels
-    loses them in its logits, too, so that it does not come back for them on the next plane.
+    What other objects hold in ``labels`` is theirs, unless they are weaker; the rest goes to the highest logit. An
+    object that loses pixels loses them in its logits, too, so that it does not come back for them on the next plane.
 
     Parameters
     ----------
@@ -31,14 +37,19 @@ def settle(states: Sequence[PlaneState], labels: NDArray[np.integer[Any]]) -> li
         Different objects on one plane.
     labels : ndarray of int
         ``(h, w)``, the current labels of the plane; voxels of the objects themselves count as free.
+    weaker : mapping of int to collection of int
+        Object id to those whose voxels count as free for it.
 
     Returns
     -------
     list of PlaneState
         In the same order; masks do not overlap.
     """
-    own = np.array([0, *(state.object_id for state in states)])
-    free = [state.mask.masked(np.isin(labels[state.mask.window], own)) for state in states]
+    own = [0, *(state.object_id for state in states)]
+    free = [
+        state.mask.masked(np.isin(labels[state.mask.window], [*own, *weaker.get(state.object_id, ())]))
+        for state in states
+    ]
     return share([without_lost(state, mask) for state, mask in zip(states, free, strict=True)])
 
 

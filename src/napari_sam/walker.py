@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
 from napari_sam.vision import contrast_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -45,17 +47,24 @@ class Step:
         Why it goes no further.
     evidence : Evidence
         What speaks for the mask, or against it.
+    course : Course
+        How the walk has gone up to here.
     """
 
     state: PlaneState
     reason: Reason | None
     evidence: Evidence
+    course: Course = field(default_factory=Course)
 
     @classmethod
     def given(cls, anchor: PlaneState) -> Step:
         """Return the step that an anchor is; without pixels it says "not here", or has lost all it had to others."""
         why: Reason = "taken" if anchor.logits else "stop"
         return cls(anchor, None if anchor.mask else why, Evidence(predicted_iou=anchor.score))
+
+
+Rivals = Mapping[int, Mapping[int, Step]]  # position, object id
+NO_RIVALS: Rivals = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +113,10 @@ class Walker:
     prompts: StepPrompt
     components: Components = "supported"
 
-    def walk(self, track: Track, direction: int) -> Iterator[tuple[int, list[Step]]]:
+    def walk(self, track: Track, direction: int, rivals: Rivals = NO_RIVALS) -> Iterator[tuple[int, list[Step]]]:
         """Visit the positions of a track in one direction, 1 or -1, with all objects that have an anchor behind.
+
+        What the walk in the other direction has found may be taken from it by those who are more likely at home.
 
         Yields
         ------
@@ -117,7 +128,7 @@ class Walker:
         for position in track.positions(direction):
             anchored = track.anchors.get(position, {})
             coming = [trail for object_id, trail in trails.items() if object_id not in anchored]
-            steps = self._step(track.plane(position), coming)
+            steps = self._step(track.plane(position), coming, rivals.get(position, {}))
             ahead = position + direction
             steps = [replace(s, reason=s.reason or track.way_out(s.state.object_id, ahead)) for s in steps]
             going_on, now, earlier = self._sort(track, direction, list(zip(coming, steps, strict=True)))
@@ -128,12 +139,34 @@ class Walker:
             yield position, now
             trails = going_on | self._set_out(track, anchored, ahead)
 
-    def settle(self, plane: Plane, states: Sequence[PlaneState]) -> list[PlaneState]:
+    def settle(
+        self, plane: Plane, steps: Sequence[Step], rivals: Mapping[int, Step] = MappingProxyType({})
+    ) -> list[PlaneState]:
         """Share the pixels of a plane, see `sharing.settle`, and keep one component of what that splits if asked to."""
-        settled = settle(states, self.get_labels(plane))
-        if self.components == "largest":
-            return [without_lost(state, largest(state.mask)) for state in settled]
-        return settled
+        weaker = {
+            step.state.object_id: [i for i, rival in rivals.items() if rival.course.survival < step.course.survival]
+            for step in steps
+        }
+        settled = settle([step.state for step in steps], self.get_labels(plane), weaker=weaker)
+        return [without_lost(state, self._pieces(state.mask)) for state in settled]
+
+    def beaten(self, rivals: Mapping[int, Step], winners: Sequence[Step]) -> list[Step]:
+        """Return what is left of the rivals on a plane who have lost pixels of theirs there."""
+        beaten = []
+        for rival in rivals.values():
+            mask = rival.state.mask
+            for winner in winners:
+                mask = mask.masked(~winner.state.mask.within(mask.window))
+            if mask is not rival.state.mask:
+                left = without_lost(rival.state, self._pieces(mask))
+                gone = self.rules.reason(rival.state, left) is not None
+                beaten.append(
+                    replace(rival, state=left.emptied(), reason="taken") if gone else replace(rival, state=left)
+                )
+        return beaten
+
+    def _pieces(self, mask: Crop) -> Crop:
+        return largest(mask) if self.components == "largest" else mask
 
     def _sort(
         self, track: Track, direction: int, came: Sequence[tuple[Trail, Step]]
@@ -153,7 +186,7 @@ class Walker:
             earlier += self._bridge(track, trail, step.state)
             now.append(step)
             if step.reason is None:
-                going_on[object_id] = Trail(step.state, trail.course.after(step.evidence), trail.contrast)
+                going_on[object_id] = Trail(step.state, step.course, trail.contrast)
         return going_on, now, earlier
 
     def _may_wait(self, track: Track, direction: int, trail: Trail, plane: Plane) -> bool:
@@ -179,8 +212,9 @@ class Walker:
         for lost in trail.waiting:
             plane = lost.state.plane
             weight = (last - plane[track.axis]) / (last - first)
-            state = blend(trail.state, found, weight, plane)
-            steps += [Step(s, "bridged" if s.mask else "taken", Evidence()) for s in self.settle(plane, [state])]
+            step = Step(blend(trail.state, found, weight, plane), None, Evidence(), trail.course)
+            (state,) = self.settle(plane, [step])
+            steps.append(replace(step, state=state, reason="bridged" if state.mask else "taken"))
         return steps
 
     def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:
@@ -191,23 +225,23 @@ class Walker:
         contrasts = self.vision.contrasts(states[0].plane, [s.mask for s in states], least=_CLEAR)
         return {s.object_id: Trail(s, Course(), shown) for s, shown in zip(states, contrasts, strict=True)}
 
-    def _step(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
+    def _step(self, plane: Plane, coming: Sequence[Trail], rivals: Mapping[int, Step]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
         if not coming:
             return []
         found = self._decode(plane, coming)
-        ended = [self.rules.reason(t.state, state, seen) for t, (state, seen) in zip(coming, found, strict=True)]
-        going_on = [state for (state, _), why in zip(found, ended, strict=True) if why is None]
-        settled = {state.object_id: state for state in self.settle(plane, going_on)}
+        ended = [self.rules.reason(t.state, s.state, s.evidence) for t, s in zip(coming, found, strict=True)]
+        going_on = [step for step, why in zip(found, ended, strict=True) if why is None]
+        settled = {state.object_id: state for state in self.settle(plane, going_on, rivals)}
         steps = []
-        for trail, (state, evidence), why in zip(coming, found, ended, strict=True):
-            left = settled.get(state.object_id, state)
+        for trail, step, why in zip(coming, found, ended, strict=True):
+            left = settled.get(step.state.object_id, step.state)
             lost = why is None and self.rules.reason(trail.state, left) is not None
             reason: Reason | None = "taken" if lost else why
-            steps.append(Step(left.emptied() if reason else left, reason, evidence))
+            steps.append(replace(step, state=left.emptied() if reason else left, reason=reason))
         return steps
 
-    def _decode(self, plane: Plane, coming: Sequence[Trail]) -> list[tuple[PlaneState, Evidence]]:
+    def _decode(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
         before = [trail.state for trail in coming]
         decoded = self.vision.decode(
             plane,
@@ -217,18 +251,18 @@ class Walker:
         after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
         kept = [believed(new.mask, old.mask, self.components) for old, new in zip(before, after, strict=True)]
         after = [without_lost(new, mask) for new, mask in zip(after, kept, strict=True)]
-        return list(zip(after, self._compare(plane, coming, after), strict=True))
+        return self._judge(plane, coming, after)
 
-    def _compare(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Evidence]:
+    def _judge(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Step]:
         """Collect what speaks for the masks that were found on a plane."""
         places = [moved_along(trail.state.mask, new.mask) for trail, new in zip(coming, after, strict=True)]
         contrasts = self.vision.contrasts(plane, places)
-        collected = []
+        steps = []
         for trail, new, shown in zip(coming, after, contrasts, strict=True):
             seen = Evidence.of_step(trail.state.mask, new.mask, predicted_iou=new.score)
-            presence, left = trail.course.after(seen).presence, contrast_left(shown, trail.contrast)
-            collected.append(replace(seen, presence=presence, contrast=left))
-        return collected
+            course, left = trail.course.after(seen), contrast_left(shown, trail.contrast)
+            steps.append(Step(new, None, replace(seen, presence=course.presence, contrast=left), course))
+        return steps
 
 
 def moved_along(before: Crop, after: Crop) -> Crop:

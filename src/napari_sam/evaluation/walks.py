@@ -117,5 +117,6 @@ def score_walk(volume: Volume, found: Found) -> WalkScore:
 
 
 def by_position(found: Sequence[PlaneMask], object_id: int) -> dict[int, Mask]:
-    """Masks of one object in a volume, without the empty ones."""
-    return {each.plane[0]: each.mask for each in found if each.object_id == object_id and each.crop}
+    """Masks of one object in a volume, without the empty ones; the last word on a plane counts."""
+    last = {each.plane[0]: each for each in found if each.object_id == object_id}
+    return {position: each.mask for position, each in last.items() if each.crop}

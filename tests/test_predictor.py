@@ -8,9 +8,9 @@ import torch
 
 from napari_sam import predictor
 from napari_sam.contrast import Contrast
-from napari_sam.embeddings import encode
+from napari_sam.embeddings import ImageEmbedding, encode
 from napari_sam.image import Frame
-from napari_sam.predictor import predict
+from napari_sam.predictor import predict, predict_low_res
 from napari_sam.prompts import Prompt, mask_to_logits
 
 PLANE_SHAPE = (40, 48)
@@ -58,6 +58,14 @@ def test_neighbours_in_a_call_change_nothing(tiny_sam, embedding):
         np.testing.assert_allclose(logits_of(prediction), logits_of(alone), atol=1e-5)
 
 
+def test_prompts_in_views_of_their_own_are_decoded_as_alone(tiny_sam, embedding):
+    views = [replace(embedding, image_embedding=embedding.image_embedding + i) for i in range(len(PROMPTS))]
+    together = predict(tiny_sam, views, PROMPTS)
+    for view, prompt, prediction in zip(views, PROMPTS, together, strict=True):
+        alone = predict(tiny_sam, view, [prompt])[0]
+        np.testing.assert_allclose(logits_of(prediction), logits_of(alone), atol=1e-5)
+
+
 def test_prompts_of_one_kind_are_decoded_in_one_batch(tiny_sam, embedding, monkeypatch):
     batches = []
     decode = type(tiny_sam).decode
@@ -85,6 +93,27 @@ def test_given_logits_win_over_the_mask(tiny_sam, embedding):
     given = predict(tiny_sam, embedding, [MASK], mask_input=[logits])[0]
     painted = predict(tiny_sam, embedding, [replace(MASK, mask=~MASK.mask)])[0]
     np.testing.assert_array_equal(logits_of(given), logits_of(painted))
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["found in the part", "comes to its edge"])
+def test_an_object_is_looked_for_nearby_and_only_then_everywhere(tiny_sam, monkeypatch, wide):
+    cells, looked_in = 24, []
+    side = cells * tiny_sam.config.grid.stride
+    view = ImageEmbedding(torch.zeros(1, cells, cells), Frame((side, side), (side, side), (side, side)))
+    there, now = np.full((2, 4 * cells, 4 * cells), -8, np.float32)
+    there[48:52, 48:52] = 8
+    now[48:52, 0 if wide else 46 : 52] = 3
+
+    def see(self, images, *, parts, **inputs):
+        looked_in.append(parts)
+        rows, columns = parts[0] if parts else (slice(0, cells), slice(0, cells))
+        shown = now[4 * rows.start : 4 * rows.stop, 4 * columns.start : 4 * columns.stop]
+        return torch.as_tensor(shown)[None, None], torch.ones(1, 1)
+
+    monkeypatch.setattr(type(tiny_sam), "decode", see)
+    [(found, _)] = predict_low_res(tiny_sam, view, [MASK], mask_input=[there], nearby=True)
+    np.testing.assert_array_equal(found, now)
+    assert [parts is not None for parts in looked_in] == [True, False][: 1 + wide]
 
 
 def test_no_prompts_give_no_predictions(tiny_sam, embedding):

@@ -110,22 +110,22 @@ def test_a_prompt_outside_the_plane_is_refused(said):
 def test_a_box_may_reach_over_the_border_and_is_cut_there():
     prompt = Prompt(box=[[-5, -5], [10, 100]])
     check_inside(prompt, (40, 60))
-    boxes = to_model_frame([prompt], IDENTITY, low_res_stride=4, **CPU).boxes
+    boxes = to_model_frame([prompt], [IDENTITY], low_res_stride=4, **CPU).boxes
     assert boxes.tolist() == [[-0.5, -0.5, 59.5, 10.5]]
 
 
 def test_a_point_becomes_x_and_y():
-    coords = to_model_frame([Prompt(points=[[3, 7]])], IDENTITY, low_res_stride=4, **CPU).point_coords
+    coords = to_model_frame([Prompt(points=[[3, 7]])], [IDENTITY], low_res_stride=4, **CPU).point_coords
     assert coords.tolist() == [[[7.0, 3.0]]]
 
 
 def test_a_box_of_one_pixel_has_the_edges_of_that_pixel():
-    boxes = to_model_frame([Prompt(box=[[5, 7], [5, 7]])], IDENTITY, low_res_stride=4, **CPU).boxes
+    boxes = to_model_frame([Prompt(box=[[5, 7], [5, 7]])], [IDENTITY], low_res_stride=4, **CPU).boxes
     assert boxes.tolist() == [[6.5, 4.5, 7.5, 5.5]]
 
 
 def test_what_no_prompt_has_is_missing_in_the_model_frame():
-    inputs = to_model_frame([Prompt(points=[[3, 7]])], IDENTITY, low_res_stride=4, **CPU)
+    inputs = to_model_frame([Prompt(points=[[3, 7]])], [IDENTITY], low_res_stride=4, **CPU)
     assert inputs.boxes is None
     assert inputs.mask_input is None
 
@@ -133,7 +133,7 @@ def test_what_no_prompt_has_is_missing_in_the_model_frame():
 def test_given_logits_take_the_place_of_the_mask():
     logits = np.full((16, 16), 3, np.float32)
     prompts = [Prompt(mask=painted()), Prompt(mask=painted())]
-    inputs = to_model_frame(prompts, IDENTITY, low_res_stride=4, mask_input=[logits, None], **CPU)
+    inputs = to_model_frame(prompts, [IDENTITY] * 2, low_res_stride=4, mask_input=[logits, None], **CPU)
     assert inputs.mask_input.shape == (2, 1, 16, 16)
     assert (inputs.mask_input[0] == 3).all()
     assert (inputs.mask_input[1] != 3).any()
@@ -143,7 +143,7 @@ def test_given_logits_take_the_place_of_the_mask():
 def test_to_the_model_frame_and_back_is_the_identity(original_size, grid, down, across):
     frame = Frame.for_plane(original_size, grid)
     point = (down * (original_size[0] - 1), across * (original_size[1] - 1))
-    inputs = to_model_frame([Prompt(points=[point])], frame, low_res_stride=grid.low_res_stride, **CPU)
+    inputs = to_model_frame([Prompt(points=[point])], [frame], low_res_stride=grid.low_res_stride, **CPU)
     row_column = inputs.point_coords[0, 0].flip(-1).double().numpy()
     back = (row_column + 0.5) / frame.scale - 0.5
     np.testing.assert_allclose(back, point, atol=1e-3 / min(*frame.scale, 1))
@@ -154,7 +154,7 @@ def test_the_box_of_the_whole_plane_is_the_whole_model_input(original_size, grid
     frame = Frame.for_plane(original_size, grid)
     height, width = original_size
     inputs = to_model_frame(
-        [Prompt(box=[[0, 0], [height - 1, width - 1]])], frame, low_res_stride=grid.low_res_stride, **CPU
+        [Prompt(box=[[0, 0], [height - 1, width - 1]])], [frame], low_res_stride=grid.low_res_stride, **CPU
     )
     expected = [-0.5, -0.5, frame.input_size[1] - 0.5, frame.input_size[0] - 0.5]
     np.testing.assert_allclose(inputs.boxes[0], expected, rtol=1e-6)

@@ -35,11 +35,13 @@ def world(monkeypatch, truth, name="nano", tile=64):
     seen = []
 
     def see(sam, embedding, prompts, *, multimask_output, mask_input):
-        frame = embedding.frame
-        seen.append((frame, mask_input))
+        seen.extend(zip([view.frame for view in embedding], mask_input, strict=True))
+        return tuple(see_in(view.frame) for view in embedding)
+
+    def see_in(frame):
         logits = mask_to_logits(truth, frame, low_res_stride=CONFIGS[name].grid.low_res_stride)
         iou = np.array([0.9], np.float32)
-        return tuple(MaskPrediction(truth[frame.window][None], iou, logits[None], frame) for _ in prompts)
+        return MaskPrediction(truth[frame.window][None], iou, logits[None], frame)
 
     def encode(frame):
         return ImageEmbedding(torch.zeros(1, *(n // config.grid.stride for n in frame.padded_size)), frame)
@@ -128,7 +130,7 @@ def test_what_was_found_refines_the_next_call_in_another_view(monkeypatch):
     seen.clear()
     click = Prompt(points=[[120, 120], [400, 400]], point_labels=[1, 0])
     predict(None, embedding, [click], mask_input=[first.mask_input()])
-    frame, [given] = seen[0]
+    frame, given = seen[0]
     assert isinstance(given, MaskInput)
     assert frame != given.frame
     assert frame.window[0].stop > 400

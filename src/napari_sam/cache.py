@@ -336,5 +336,7 @@ class EmbeddingCache:
     def _keep(self, place: Place, values: Values) -> ImageEmbedding:
         frame, stride = self._frame(place), self.sam.config.grid.stride
         height, width = (side // stride for side in frame.padded_size)
-        tensor = torch.from_numpy(values[:, :height, :width]).to(self.sam.device, self.sam.dtype, copy=True)
-        return self._recent.put(place, ImageEmbedding(tensor, frame))
+        batch = torch.from_numpy(values[None, :, :height, :width])  # (1, C, H, W)
+        # In the order that the decoder wants: each prompt would have to reorder it again.
+        batch = batch.to(self.sam.device, self.sam.dtype, copy=True, memory_format=torch.channels_last)
+        return self._recent.put(place, ImageEmbedding(batch[0], frame))

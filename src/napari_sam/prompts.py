@@ -139,14 +139,14 @@ def check_inside(prompt: Prompt, original_size: tuple[int, int]) -> None:
 
 def to_model_frame(
     prompts: Sequence[Prompt],
-    frame: Frame,
+    frames: Sequence[Frame],
     *,
     low_res_stride: int,
     device: torch.device,
     dtype: torch.dtype,
     mask_input: Sequence[NDArray[np.float32] | None] | None = None,
 ) -> ModelPrompts:
-    """Turn prompts of one plane and one kind into tensors in the model frame.
+    """Turn prompts of one kind into tensors, each in its model frame.
 
     With edges of pixel 0 at 0 in both frames, model = data * scale; with pixel centres at integers this is
     ``model = (data - origin + 0.5) * scale - 0.5``. Coordinates are float32 whatever the dtype of the model: float16
@@ -156,8 +156,8 @@ def to_model_frame(
     ----------
     prompts : sequence of Prompt
         Either all with the same number of points, or none; likewise boxes and masks.
-    frame : Frame
-        Geometry of the plane.
+    frames : sequence of Frame
+        Geometry of the plane, or of the window of it, that each prompt is decoded in; all of one ``padded_size``.
     low_res_stride : int
         Model pixels per cell of the low-res logits.
     device, dtype
@@ -172,7 +172,9 @@ def to_model_frame(
     """
     import torch
 
-    scale, origin = np.array(frame.scale), np.array(frame.origin)
+    scale, origin, size = (
+        np.array([getattr(frame, name) for frame in frames])[:, None] for name in ("scale", "origin", "original_size")
+    )  # (P, 1, 2)
 
     def tensor(values: NDArray[np.float64]) -> torch.Tensor:
         return torch.as_tensor(values, dtype=torch.float32, device=device)
@@ -185,13 +187,13 @@ def to_model_frame(
         edges = (
             np.array([p.box for p in prompts]) + np.array([[0], [1]]) - origin
         )  # (P, 2, 2), the edge of pixel 0 at 0
-        edges = edges.clip(0, frame.original_size) * scale - 0.5
+        edges = edges.clip(0, size) * scale - 0.5
         boxes = tensor(edges).flip(-1).flatten(1)  # (P, 4)
     masks = [
         mask_to_logits(prompt.mask, frame, low_res_stride=low_res_stride)
         if logits is None and prompt.mask is not None
         else logits
-        for prompt, logits in zip(prompts, mask_input or [None] * len(prompts), strict=True)
+        for prompt, frame, logits in zip(prompts, frames, mask_input or [None] * len(prompts), strict=True)
     ]
     if masks[0] is not None:
         dense = torch.as_tensor(np.array(masks)[:, None], dtype=dtype, device=device)  # (P, 1, h, w)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -13,7 +12,7 @@ from napari_sam.plane_embedding import PlaneEmbedding
 from napari_sam.predictor import MaskInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari_sam.extents import Extent
     from napari_sam.image import Frame
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Embedding = ImageEmbedding | PlaneEmbedding
+_VIEWS = 32  # that prompts are decoded in together, at most 4 MiB each
 _FARTHEST = 8  # times the side of the first view; a mask that reaches farther is background taken for an object
 
 
@@ -46,8 +46,10 @@ def predict(
     if isinstance(embedding, ImageEmbedding):
         return predictor.predict(sam, embedding, prompts, multimask_output=multimask_output, mask_input=mask_input)
 
-    def decode(view: ImageEmbedding, prompts: Sequence[Prompt], given: Any) -> list[tuple[LowRes, MaskPrediction]]:
-        predictions = predictor.predict(sam, view, prompts, multimask_output=multimask_output, mask_input=given)
+    def decode(
+        views: Sequence[ImageEmbedding], prompts: Sequence[Prompt], given: Any
+    ) -> list[tuple[LowRes, MaskPrediction]]:
+        predictions = predictor.predict(sam, views, prompts, multimask_output=multimask_output, mask_input=given)
         return [(prediction.low_res_logits[0], prediction) for prediction in predictions]
 
     return tuple(_on_plane(prediction) for prediction, _ in _seek(embedding, prompts, mask_input, decode))
@@ -68,11 +70,16 @@ def predict_low_res(
     *,
     multimask_output: bool | None = None,
     mask_input: Sequence[LowRes | MaskInput | None] | None = None,
+    nearby: bool = False,
 ) -> list[Decoded]:
-    """Decode prompts that share one plane as `predict` does, and keep the best mask of each without upscaling it."""
+    """Decode prompts that share one plane as `predict` does, and keep the best mask of each without upscaling it.
 
-    def decode(view: ImageEmbedding, prompts: Sequence[Prompt], given: Any) -> list[tuple[LowRes, float]]:
-        return predictor.predict_low_res(sam, view, prompts, multimask_output=multimask_output, mask_input=given)
+    With ``nearby`` objects of which a mask is given are looked for near to it, see `predictor.predict_low_res`.
+    """
+
+    def decode(view: Any, prompts: Sequence[Prompt], given: Any) -> list[tuple[LowRes, float]]:
+        how = {"multimask_output": multimask_output, "mask_input": given, "nearby": nearby}
+        return predictor.predict_low_res(sam, view, prompts, **how)
 
     if isinstance(embedding, ImageEmbedding):
         return [Decoded(*each, embedding.frame) for each in decode(embedding, prompts, mask_input)]
@@ -84,20 +91,21 @@ def _seek(
     embedding: PlaneEmbedding,
     prompts: Sequence[Prompt],
     mask_input: Sequence[LowRes | MaskInput | None] | None,
-    decode: Callable[[ImageEmbedding, Sequence[Prompt], Any], Sequence[tuple[LowRes, T]]],
+    decode: Callable[[Sequence[ImageEmbedding], Sequence[Prompt], Any], Sequence[tuple[LowRes, T]]],
 ) -> list[tuple[T, Frame]]:
-    """Decode each prompt in ever other views until one shows its object well; prompts of one view together."""
+    """Decode all prompts together, and those again in ever other views whose object the view does not show well."""
     given = [None] * len(prompts) if mask_input is None else list(mask_input)
     searches = {i: _Search.begin(embedding.views, *each) for i, each in enumerate(zip(prompts, given, strict=True))}
     results: dict[int, tuple[T, Frame]] = {}
     while searches:
         onwards: dict[int, _Search] = {}
-        for frame, here in _by_frame(searches).items():
-            found = decode(embedding.view(frame), [prompts[i] for i in here], [given[i] for i in here])
-            for index, (logits, result) in zip(here, found, strict=True):
-                seen = logits_extent(logits, frame)
+        for here in _batches(searches):
+            views = [embedding.view(searches[i].frame) for i in here]
+            found = decode(views, [prompts[i] for i in here], [given[i] for i in here])
+            for index, view, (logits, result) in zip(here, views, found, strict=True):
+                seen = logits_extent(logits, view.frame)
                 if index not in results or seen != NOTHING:  # a closer look that sees nothing is no news
-                    results[index] = result, frame
+                    results[index] = result, view.frame
                 further = searches[index].after(seen, embedding.views)
                 if further is not None:
                     onwards[index] = further
@@ -142,11 +150,11 @@ class _Search:
         return replace(self, frame=frame, extent=self.extent if closer else union(self.extent, seen), closer=closer)
 
 
-def _by_frame(searches: Mapping[int, _Search]) -> dict[Frame, list[int]]:
-    frames: dict[Frame, list[int]] = defaultdict(list)
-    for index, search in searches.items():
-        frames[search.frame].append(index)
-    return frames
+def _batches(searches: Mapping[int, _Search]) -> Iterator[list[int]]:
+    """Split searches so that the views of a batch fit the memory; those of one size, and of one place, together."""
+    order = sorted(searches, key=lambda i: (searches[i].frame.padded_size, searches[i].frame.origin))
+    for start in range(0, len(order), _VIEWS):
+        yield order[start : start + _VIEWS]
 
 
 def _on_plane(prediction: MaskPrediction) -> MaskPrediction:

@@ -64,7 +64,7 @@ class SamVision:
     ) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch and with one mask each."""
         embedding = self.get_embedding(plane)
-        return predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input)
+        return predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input, nearby=True)
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""

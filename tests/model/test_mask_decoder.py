@@ -81,3 +81,14 @@ def test_decodes_on_meta(dtype: torch.dtype) -> None:
         logits, ious = decoder(grid, grid, tokens, grid)
     assert (logits.shape, ious.shape) == ((5, 4, 256, 256), (5, 4))
     assert (logits.dtype, logits.device.type) == (dtype, "meta")
+
+
+def test_a_part_of_the_mask_is_that_of_the_whole_mask(
+    sam_pair: SimpleNamespace, prompts: dict[str, Tensor], rng: torch.Generator
+) -> None:
+    embedding = torch.randn(1, 256, 16, 16, generator=rng)
+    whole, _ = sam_pair.ours.decode(embedding, **prompts, multimask_output=True)
+    parts = [(slice(top, top + 8), slice(4, 10)) for top in (0, 3, 8)]
+    logits, _ = sam_pair.ours.decode(embedding, **prompts, parts=parts, multimask_output=True)
+    for index, top in enumerate((0, 3, 8)):
+        assert_close(logits[index], whole[index, :, 4 * top : 4 * top + 32, 16:40], atol=1e-4, rtol=1e-4)

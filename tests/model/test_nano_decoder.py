@@ -98,3 +98,19 @@ def test_a_point_sees_the_image_under_it(nano: Sam) -> None:
     before, after = (encoder(**prompt, image_embedding=image)[0] for image in (dark, bright))
     changed = (before != after).any(-1)[0]
     assert changed.tolist() == [True, False, False]  # the click in the bright cell, the other click, the padding point
+
+
+@pytest.mark.parametrize("part", [None, (16, 24)], ids=["all of the image", "a part of it"])
+def test_objects_in_images_of_their_own_are_decoded_as_alone(
+    nano: Sam, nano_prompts: dict[str, Tensor], rng: torch.Generator, part: tuple[int, int] | None
+) -> None:
+    images = torch.randn(3, CONFIGS["nano"].image_encoder.out_chans, *SIZE, generator=rng)
+    parts = [(slice(top, top + part[0]), slice(4, 4 + part[1])) for top in (0, 5, 16)] if part else None
+    logits, ious = nano.decode(images, **nano_prompts, parts=parts, multimask_output=False)
+    assert logits.shape == (3, 1, *(4 * cells for cells in part or SIZE))
+    for index in range(3):
+        own = {name: tensor[index : index + 1] for name, tensor in nano_prompts.items()}
+        own["parts"] = parts and parts[index : index + 1]
+        alone, iou = nano.decode(images[index : index + 1], **own, multimask_output=False)
+        assert_close(logits[index], alone[0], atol=1e-3, rtol=1e-4)
+        assert_close(ious[index], iou[0], atol=1e-3, rtol=1e-4)

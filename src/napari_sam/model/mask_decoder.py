@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import cast
+import itertools
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from napari_sam.model.layers import MLP, LayerNorm2d, batch_matmul
 from napari_sam.model.transformer import TwoWayTransformer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Part = tuple[slice, slice]  # rows and columns of the grid
 
 # Bytes of upscaled features alive at once. On a CPU most of the time of large ones is spent on fresh memory: a click on
 # nano's grid of 64 x 64 had 24 MB of page faults. A GPU is only filled by large calls.
@@ -58,25 +64,28 @@ class MaskDecoder(nn.Module):
         image_pe: Tensor,
         sparse_prompt_embeddings: Tensor,
         dense_prompt_embeddings: Tensor,
+        parts: Sequence[Part] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Decode P prompts on one image.
+        """Decode P prompts on one image, or each on its own.
 
         Parameters
         ----------
         image_embedding : Tensor
-            ``(1, C, H, W)``.
+            ``(1 or P, C, H, W)``.
         image_pe : Tensor
             ``(1, C, H, W)`` positional encoding of the grid.
         sparse_prompt_embeddings : Tensor
             ``(P, T, C)``.
         dense_prompt_embeddings : Tensor
             ``(1 or P, C, H, W)``.
+        parts : sequence of (slice, slice), optional
+            Rows and columns of the grid where the mask of each prompt is made, all of one size. None: everywhere.
 
         Returns
         -------
         tuple of Tensor
-            ``low_res_logits (P, 4, 4H, 4W)`` and ``iou_predictions (P, 4)``: first the mask for an unambiguous prompt,
-            then the three for an ambiguous one.
+            ``low_res_logits (P, 4, 4H, 4W)``, of as many rows and columns as the parts have if there are any, and
+            ``iou_predictions (P, 4)``: first the mask for an unambiguous prompt, then the three for an ambiguous one.
         """
         prompts = len(sparse_prompt_embeddings)
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (5, C)
@@ -87,6 +96,8 @@ class MaskDecoder(nn.Module):
         tokens, mixed = self.transformer(*flat, tokens)  # (P, 5+T, C), (P, H*W, C)
 
         mixed = mixed.unflatten(1, image.shape[-2:]).permute(0, 3, 1, 2)  # (P, C, H, W), channels last in memory
+        if parts is not None:
+            mixed, image_embedding = _cut(mixed, parts), _cut(image_embedding, parts)  # (P, ., h, w)
         heads = [head(tokens[:, 1 + i]) for i, head in enumerate(self.output_hypernetworks_mlps)]
         weights = torch.stack(heads, dim=1)  # (P, 4, C/8)
         low_res_logits = self._upscale_in_parts(weights, mixed, image_embedding)  # (P, 4, 4H, 4W)
@@ -95,8 +106,9 @@ class MaskDecoder(nn.Module):
     def _upscale_in_parts(self, weights: Tensor, mixed: Tensor, image_embedding: Tensor) -> Tensor:
         """Upscale some prompts or some rows at a time, and weigh the features to logits before the next are made."""
         prompts, rows = self._at_once(mixed)
-        parts = zip(weights.split(prompts), mixed.split(prompts), strict=True)
-        return torch.cat([self._upscale_in_bands(w, self._mix(x), image_embedding, rows) for w, x in parts])
+        images = image_embedding.split(prompts) if len(image_embedding) > 1 else itertools.repeat(image_embedding)
+        groups = zip(weights.split(prompts), mixed.split(prompts), images, strict=False)
+        return torch.cat([self._upscale_in_bands(w, self._mix(x), image, rows) for w, x, image in groups])
 
     def _upscale_in_bands(self, weights: Tensor, mixed: Tensor, image_embedding: Tensor, rows: int) -> Tensor:
         height, bands = mixed.shape[2], []
@@ -126,3 +138,10 @@ class MaskDecoder(nn.Module):
 
     def _upscale(self, mixed: Tensor, image_embedding: Tensor) -> Tensor:
         return cast("Tensor", self.output_upscaling(mixed))
+
+
+def _cut(images: Tensor, parts: Sequence[Part]) -> Tensor:
+    """Cut a part for each prompt out of ``(1 or P, C, H, W)``: ``(P, C, h, w)``, channels last in memory."""
+    each = zip(images.expand(len(parts), -1, -1, -1), parts, strict=True)
+    cut = torch.stack([image.permute(1, 2, 0)[part] for image, part in each])  # (P, h, w, C)
+    return cut.permute(0, 3, 1, 2)

@@ -67,11 +67,12 @@ class NanoPromptEncoder(PromptEncoder):
         return sparse, cast("Tensor", self.mask_downscaling(torch.cat([mask_input, drawn], dim=1)))
 
     def _features_under(self, coords: Tensor, labels: Tensor, image_embedding: Tensor) -> Tensor:
-        features = image_embedding[0, : self.point_feature.in_features]  # (C, H, W)
-        height, width = features.shape[-2:]
+        features = image_embedding[:, : self.point_feature.in_features].permute(0, 2, 3, 1)  # (1 or P, H, W, C)
+        images, height, width, _ = features.shape
         cells = ((coords + 0.5) / self.grid.stride).floor().long()
         x, y = cells[..., 0].clamp(0, width - 1), cells[..., 1].clamp(0, height - 1)
-        under = features.flatten(1)[:, y * width + x].permute(1, 2, 0)  # (P, N, C)
+        image = torch.arange(len(coords), device=coords.device).clamp(max=images - 1)[:, None]  # (P, 1)
+        under = features[image, y, x]  # (P, N, C)
         return cast("Tensor", self.point_feature(under)) * (labels >= 0)[..., None]
 
     def _draw(

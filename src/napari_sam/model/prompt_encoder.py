@@ -48,7 +48,7 @@ class PositionEmbeddingRandom(nn.Module):
 
 
 class PromptEncoder(nn.Module):
-    """Encode prompts that share one image (Kirillov et al. 2023, sec. A "Prompt encoder").
+    """Encode prompts (Kirillov et al. 2023, sec. A "Prompt encoder").
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class PromptEncoder(nn.Module):
         mask_input: Tensor | None,
         image_embedding: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Encode the prompts of one image.
+        """Encode P prompts of one image, or of one image each.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class PromptEncoder(nn.Module):
         mask_input : Tensor or None
             ``(P, 1, 4H, 4W)`` low-res logits.
         image_embedding : Tensor
-            ``(1, C', H, W)``; gives the grid, and to nano the features under the clicks.
+            ``(1 or P, C', H, W)``; gives the grid, and to nano the features under the clicks.
 
         Returns
         -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,11 @@ from napari_sam.model.mask_decoder import MaskDecoder
 from napari_sam.model.nano_decoder import NanoMaskDecoder, NanoPromptEncoder
 from napari_sam.model.nano_encoder import NanoEncoder
 from napari_sam.model.prompt_encoder import PromptEncoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.model.mask_decoder import Part
 
 
 class Sam(nn.Module):
@@ -85,27 +90,30 @@ class Sam(nn.Module):
         point_labels: Tensor | None = None,
         boxes: Tensor | None = None,
         mask_input: Tensor | None = None,
+        parts: Sequence[Part] | None = None,
         multimask_output: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Decode P prompts on one image.
+        """Decode P prompts on one image, or each on its own.
 
         Parameters
         ----------
         image_embedding : Tensor
-            ``(1, C, H, W)``.
+            ``(1 or P, C, H, W)``.
         point_coords, point_labels : Tensor or None
             ``(P, N, 2)`` (x, y) in pixels of the model frame, and ``(P, N)``: 1 foreground, 0 background, -1 padding.
         boxes : Tensor or None
             ``(P, 4)`` XYXY in pixels of the model frame.
         mask_input : Tensor or None
             ``(P, 1, h, w)`` low-res logits of an earlier call.
+        parts : sequence of (slice, slice), optional
+            Rows and columns of the embedding where the mask of each prompt is made, all of one size. None: everywhere.
         multimask_output : bool
             Three masks for an ambiguous prompt, else one.
 
         Returns
         -------
         tuple of Tensor
-            ``low_res_logits (P, M, h, w)`` and ``iou_predictions (P, M)``; M is 3 or 1.
+            ``low_res_logits (P, M, h, w)``, of the parts if there are any, and ``iou_predictions (P, M)``; M is 3 or 1.
         """
         logits, ious = self.decode_every_mask(
             image_embedding,
@@ -113,6 +121,7 @@ class Sam(nn.Module):
             point_labels=point_labels,
             boxes=boxes,
             mask_input=mask_input,
+            parts=parts,
         )
         return (logits[:, 1:], ious[:, 1:]) if multimask_output else (logits[:, :1], ious[:, :1])
 
@@ -124,6 +133,7 @@ class Sam(nn.Module):
         point_labels: Tensor | None = None,
         boxes: Tensor | None = None,
         mask_input: Tensor | None = None,
+        parts: Sequence[Part] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Decode as `decode` does, but return all four masks, the single one first: what training needs."""
         image_embedding = image_embedding.contiguous(memory_format=torch.channels_last)
@@ -137,7 +147,7 @@ class Sam(nn.Module):
         height, width = image_embedding.shape[-2:]
         image_pe = self.prompt_encoder.dense_pe((height, width), self.config.grid.stride).to(image_embedding.dtype)
         sparse = sparse.to(image_embedding.dtype)
-        return cast("tuple[Tensor, Tensor]", self.mask_decoder(image_embedding, image_pe, sparse, dense))
+        return cast("tuple[Tensor, Tensor]", self.mask_decoder(image_embedding, image_pe, sparse, dense, parts))
 
     def postprocess(self, low_res_logits: Tensor, *, input_size: Size, original_size: Size) -> Tensor:
         """Upscale ``(P, M, ., .)`` low-res logits to ``(P, M, *original_size)``, cropping the padding.

@@ -18,6 +18,7 @@ from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
 from napari_sam.plugin.keeper import Keeper
 from napari_sam.plugin.keys import Keys
+from napari_sam.plugin.library_warnings import LibraryWarnings
 from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import cache_at, cache_places, is_here
 from napari_sam.plugin.settings import follow_settings, read_settings
@@ -59,6 +60,7 @@ class SamStacks(QWidget):
         self._given_opener = open_segmenter
         self._clicks, self._encoding, self._writing = Desk(), Desk(), Desk()
         self._threads = Threads(self._clicks, self._encoding, lasting=self._writing)
+        self._library_warnings = LibraryWarnings()
         self._annotations: dict[Image, Annotation] = {}
         self.annotation: Annotation | None = None
         self.panel = Panel()
@@ -91,6 +93,7 @@ class SamStacks(QWidget):
             self.annotation.suspend()
             self._show_layers(self.annotation, visible=False)
         self._fill_places(image)
+        self._library_warnings.begin_anew()
         self._keeper.look(None)
         self.annotation = None if image is None else self._annotations.get(image) or self._begin(image)
         if self.annotation is not None:
@@ -252,6 +255,7 @@ class SamStacks(QWidget):
         self._viewer.dims.events.point.connect(self._on_plane)
         self._viewer.dims.events.order.connect(self._on_order)
         self.destroyed.connect(self._threads.stop)
+        self.destroyed.connect(self._library_warnings.stop)
 
     def _on_layers(self, event: Any) -> None:
         layer: Any = getattr(event, "value", None)

@@ -1,6 +1,7 @@
 """The dock widget in a real window: one happy path per control, and what must not happen."""
 
 import json
+import logging
 import time
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from napari_sam.crops import Crop
 from napari_sam.plugin import keeper, keeping, model_box, showing
 from napari_sam.plugin import widget as widget_module
 from napari_sam.plugin.model_box import ModelBox
+from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import model_rows
 from napari_sam.plugin.settings import KEYS, Settings
 from napari_sam.plugin.widget import SamStacks
@@ -275,6 +277,12 @@ def test_an_error_is_said_once_and_the_next_click_works(studio, qtbot):
     assert widget.annotation.draft is not None
 
 
+def test_what_the_library_warns_of_is_said_in_a_notification(studio, qtbot):
+    with notification_manager:
+        logging.getLogger("napari_sam.embeddings").warning("GPU memory does not hold %d planes at once", 8)
+        qtbot.waitUntil(lambda: any("hold 8 planes" in one.message for one in notification_manager.records))
+
+
 def test_cancel_stops_a_slow_walk_at_the_next_plane(studio, qtbot):
     _, widget = studio
     _click(widget, qtbot)
@@ -446,8 +454,13 @@ def test_prompts_may_come_from_a_layer_of_the_user(studio, qtbot):
     assert list(mine.features.columns) == []
 
 
-def test_the_widget_fits_a_small_screen_without_scrolling(studio):
-    _, widget = studio
-    widget.panel.advanced.setChecked(True)
-    assert widget.sizeHint().height() <= 700
-    assert widget.minimumSizeHint().width() <= 420
+def test_the_widget_fits_a_small_screen_with_everything_unfolded(qtbot):
+    panel = Panel()
+    qtbot.addWidget(panel)
+    panel.show()
+    folded = panel.sizeHint().height()
+    panel.restore.show()
+    panel.advanced.setChecked(True)
+    qtbot.waitUntil(lambda: panel.sizeHint().height() > folded + 100)
+    assert panel.minimumSizeHint().height() <= 620
+    assert panel.minimumSizeHint().width() <= 420

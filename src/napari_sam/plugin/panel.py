@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QLayout,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -320,13 +321,18 @@ class Panel(QWidget):
         form.addRow(_side_by_side(self.reopen, self.save))
         self.advanced = _tip(QPushButton("More …"), "Options, clean-up, the cache, saving.")
         self.advanced.setCheckable(True)
-        self.advanced.toggled.connect(body.setVisible)
-        body.hide()
+        fold = QScrollArea()  # on a small screen it scrolls, and the window does not grow beyond it
+        fold.setWidget(body)
+        fold.setWidgetResizable(True)
+        fold.setFrameShape(QScrollArea.Shape.NoFrame)
+        fold.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.advanced.toggled.connect(fold.setVisible)
+        fold.hide()
         box = QWidget()
         column = QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.advanced)
-        column.addWidget(body)
+        column.addWidget(fold)
         return box
 
     def _make_options(self) -> None:

@@ -9,7 +9,7 @@ from scipy.ndimage import label
 from napari_sam.crops import Crop
 from napari_sam.image import Frame
 from napari_sam.labels import write_masks
-from napari_sam.propagation import propagate
+from napari_sam.propagation import latest, propagate
 from napari_sam.sharing import settle
 from napari_sam.step import PlaneState, StepPrompt, StopRules
 from napari_sam.views import Decoded
@@ -519,3 +519,15 @@ def test_outside_of_a_gap_that_changed_nothing_is_cleared():
     world.labels[:] = world.truth == 1
     list(world.walk([anchor(world.truth, (z,), 1) for z in (1, 4, 8)], changed=[(4,)]))
     np.testing.assert_array_equal(world.labels, world.truth == 1)
+
+
+def test_the_last_word_on_a_plane_counts():
+    world = Remembering(tubes(9))
+    mask = world.truth[0] == 1
+    walked = list(world.walk([state(mask, (1,), 1), state(mask, (7,), 2)]))
+    last = latest(walked)
+    assert len(last) < len(walked)
+    for z in range(9):
+        areas = {each.object_id: each.crop.area for each in last if each.plane == (z,)}
+        assert areas.get(1, 0) == (world.labels[z] == 1).sum()
+        assert areas.get(2, 0) == (world.labels[z] == 2).sum()

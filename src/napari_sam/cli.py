@@ -318,8 +318,10 @@ def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[
 
 def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | None = None) -> None:
     """Print where each object was found and why it was not followed further."""
+    from napari_sam.propagation import latest
+
     by_object: dict[int, list[PlaneMask]] = defaultdict(list)
-    for mask in found:
+    for mask in latest(found):
         by_object[mask.object_id].append(mask)
     table = Table("object", "planes", "voxels", "ended by", *(["IoU in 3D"] if ious else []))
     for object_id, masks in sorted(by_object.items()):

@@ -16,7 +16,7 @@ from napari_sam.track import Track, lay_tracks
 from napari_sam.walker import Step, Walker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -62,6 +62,11 @@ class PlaneMask:
         """The mask of the whole plane, ``(h, w)``, made anew each time; empty where the object has ended."""
         mask: NDArray[np.bool_] = self.crop.full()
         return mask
+
+
+def latest(found: Iterable[PlaneMask]) -> list[PlaneMask]:
+    """Keep the last word on each object and plane: where objects met, the loser's planes have come twice."""
+    return list({(each.object_id, each.plane): each for each in found}.values())
 
 
 def propagate(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from napari_sam.evaluation.scores import Target, first_prompt
 from napari_sam.prompts import Prompt
+from napari_sam.propagation import PlaneMask, latest
 
 if TYPE_CHECKING:
-    from napari_sam.propagation import PlaneMask
     from napari_sam.segmenter import Segmenter
     from napari_sam.step import StepPrompt
 
@@ -118,5 +118,4 @@ def score_walk(volume: Volume, found: Found) -> WalkScore:
 
 def by_position(found: Sequence[PlaneMask], object_id: int) -> dict[int, Mask]:
     """Masks of one object in a volume, without the empty ones; the last word on a plane counts."""
-    last = {each.plane[0]: each for each in found if each.object_id == object_id}
-    return {position: each.mask for position, each in last.items() if each.crop}
+    return {each.plane[0]: each.mask for each in latest(found) if each.object_id == object_id and each.crop}

@@ -74,6 +74,11 @@ def test_a_step_sends_what_the_policy_says():
     assert mask_alone.box is None
 
 
+def test_a_step_sends_no_more_of_a_plane_than_the_object_needs():
+    """Of a thousand cells on a large plane each carried the whole plane: 4 GB."""
+    assert StepPrompt().prompt(BEFORE).mask.shape == (10, 10)
+
+
 def test_a_step_that_sends_nothing_is_refused():
     with pytest.raises(ValueError, match="send something"):
         StepPrompt(mask=False, box=False, points=0)

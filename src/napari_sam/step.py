@@ -116,12 +116,16 @@ class StepPrompt:
         return cls(box=False, points=0) if config.lone_masks else cls()
 
     def prompt(self, state: PlaneState) -> Prompt:
-        """Make the prompt for the plane after that of ``state``, whose mask must not be empty."""
+        """Make the prompt for the plane after that of ``state``, whose mask must not be empty.
+
+        Its mask has the size of the object alone: ``state.mask_input`` is sent beside it, takes its place and says
+        where it is. A thousand masks of a large plane would take gigabytes.
+        """
         return Prompt(
             state.plane,
             interior_points(state.mask, self.points),
             box=widened_box(state.mask, self.margin) if self.box else None,
-            mask=state.mask.full() if self.mask else None,
+            mask=state.mask.pixels if self.mask else None,
             object_id=state.object_id,
         )
 

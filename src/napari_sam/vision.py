@@ -32,7 +32,7 @@ class Vision(Protocol):
     def decode(
         self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[MaskInput | None]
     ) -> Sequence[Decoded]:
-        """Decode prompts on a plane, in one batch."""
+        """Decode prompts on a plane, in one batch; a ``mask_input`` takes the place of the prompt's mask."""
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""

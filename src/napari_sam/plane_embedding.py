@@ -69,7 +69,8 @@ def _join(tiles: Mapping[Frame, ImageEmbedding], frame: Frame, overlap: int) -> 
     """Mean of the tiles' features under a frame, each weighted by how far it can be relied on."""
     [(tile, like), *_] = tiles.items()
     height, width = (side // _stride(tile, like) for side in frame.padded_size)
-    total = like.image_embedding.new_zeros(len(like.image_embedding), height, width)
+    channels = len(like.image_embedding)
+    total = like.image_embedding.new_zeros(height, width, channels).permute(2, 0, 1)  # in memory as tiles lie there
     weights = total.new_zeros(height, width)
     for tile, embedding in tiles.items():
         (rows, own_rows), (columns, own_columns) = _shared_cells(tile, embedding, frame)

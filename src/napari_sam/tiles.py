@@ -110,7 +110,15 @@ class TileGrid:
         return int(2 ** self.level(frame))
 
     def first_view(self, extent: Extent, *, sized: bool = True) -> Frame:
-        """Choose the tile in which to look for an object: the most detailed one that shows the extent with a margin."""
+        """Choose the tile in which to look for an object: the most detailed one that shows the extent with a margin.
+
+        Parameters
+        ----------
+        extent : tuple of float
+            What has to be seen.
+        sized : bool
+            Not looked at: windows have room around an object of known size, tiles are where they are.
+        """
         return self._find(extent)
 
     def next_view(self, frame: Frame, said: Extent, seen: Extent, *, closer: bool = False) -> Frame | None:

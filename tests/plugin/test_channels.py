@@ -40,6 +40,11 @@ def test_short_axes_that_are_not_displayed_can_hold_channels():
     assert channel_choices(Image(np.zeros((40, 50))), (0, 1)) == []
 
 
+def test_two_channels_can_be_seen_together_or_each_alone():
+    choices = channel_choices(Image(np.zeros((9, 2, 40, 50))), (2, 3))
+    assert [choice.chosen for choice in choices] == [(0, 1), (0,), (1,)]
+
+
 def test_a_displayed_axis_cannot_hold_channels():
     with pytest.raises(ValueError, match="axis 1 holds channels and cannot be displayed"):
         view_image(Image(DATA), (0, 2, 1, 3), TWO)

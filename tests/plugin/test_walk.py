@@ -64,6 +64,15 @@ def test_a_plane_far_from_the_anchor_is_trusted_less_and_the_anchor_most():
     assert curve[0].is_anchor
 
 
+@pytest.mark.parametrize(
+    ("stack_shape", "axis"),
+    [((24,), 0), ((24, 2), 0), ((3, 24), 1), ((50, 24), 1), ((24, 1), 0), ((2, 3), 1), ((1,), 0), ((), 0)],
+)
+def test_objects_are_first_carried_along_the_last_axis_that_is_no_channel(stack_shape, axis):
+    """Planes with two channels between them: G carried the nucleus from one dye to the other."""
+    assert walk.likely_axis(stack_shape) == axis
+
+
 def test_planes_come_nearest_first_and_all_of_them():
     assert walk.outward((2, 3), (4, 5), axis=1) == [(2, 3), (2, 2), (2, 4), (2, 1), (2, 0)]
     assert walk.outward((), (), axis=0) == [()]

@@ -197,12 +197,13 @@ def test_options_reach_the_commit(studio):
     assert widget.annotation.stage.preview.contour > 0
 
 
-def test_labels_of_another_shape_are_not_offered(studio):
+def test_labels_of_another_shape_cannot_be_chosen_and_say_why(studio):
     viewer, widget = studio
     viewer.add_labels(np.zeros((3, 3), int), name="other")
     viewer.add_labels(np.zeros(SHAPE, int), name="fitting")
-    texts = [widget.panel.result.itemText(i) for i in range(widget.panel.result.count())]
-    assert texts[1:] == ["fitting"]
+    box = widget.panel.result
+    offered = {box.itemText(i): box.model().item(i).isEnabled() for i in range(1, box.count())}
+    assert offered == {"fitting": True, "other: 3 x 3, not 5 x 40 x 50": False}
 
 
 def test_renaming_a_layer_changes_its_name_here_and_nothing_else(studio, qtbot):

@@ -190,7 +190,7 @@ class Annotation(Drafting):
         """Make what is selected in the result, on this plane, an anchor of the current object."""
         selected = self.result.selected(self.view, self.plane)
         if not selected.any():
-            msg = "the selected label of the result is not on this plane; pick one that is"
+            msg = "the label that is selected in the Labels layer is not on this plane; pick one that is"
             raise ValueError(msg)
         labels = render(self.session.crops, self.plane, self.view.plane_shape)
         labels[labels == self.object_id] = 0

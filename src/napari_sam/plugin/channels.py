@@ -47,9 +47,8 @@ def channel_choices(image: Image, displayed: Iterable[int]) -> list[Channels]:
     return [
         Channels(axis, chosen)
         for axis in axes
-        for count in (min(3, shape[axis]), 1, 2)
+        for count in dict.fromkeys((min(3, shape[axis]), 1, 2))  # two channels have no third
         for chosen in combinations(range(shape[axis]), count)
-        if count != 2 or shape[axis] > 2
     ]
 
 

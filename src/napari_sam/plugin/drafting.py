@@ -86,7 +86,7 @@ class Drafting:
         self._channels: Channels | None = None
         self._sessions: dict[tuple[tuple[int, ...], Channels | None], tuple[Bench, Session]] = {}
         self.bench = Bench(view_image(image, viewer.dims.order), open_segmenter)
-        self.axis = walk.longest_way(self.view.stack_shape)
+        self.axis = walk.likely_axis(self.view.stack_shape)
         self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts, self._keys)
         self._drawn = self.stage.copy()
         self._stroke: object = None  # the latest that is a step already
@@ -347,7 +347,7 @@ class Drafting:
             self._sessions[before] = (self.bench, self.session)
             fresh = (Bench(view, self.open_segmenter), Session())
             self.bench, self.session = self._sessions.get(now, fresh)
-            self.axis = walk.longest_way(view.stack_shape)
+            self.axis = walk.likely_axis(view.stack_shape)
             self.stage.show(self.view, self._draft_labels())
             if self.result.labels is not None and not fits(self.result.labels, view):
                 self.set_result(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractButton,
     QButtonGroup,
@@ -24,13 +24,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sam.plugin.layer_box import LayerBox
 from napari_sam.plugin.model_box import ModelBox
 from napari_sam.plugin.score_plot import ScorePlot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from napari.layers import Layer
+    from collections.abc import Callable, Mapping
 
     from napari_sam.components import Components
 
@@ -49,28 +48,6 @@ _PIECES: tuple[tuple[str, Components], ...] = (
     ("the largest of these", "largest"),
     ("all that the model finds", "all"),
 )
-
-
-class LayerBox(QComboBox):
-    """A choice among layers; follows the layers themselves and not their names."""
-
-    chosen = Signal(object)
-
-    def __init__(self, nothing: str) -> None:
-        super().__init__()
-        self._nothing = nothing
-        self._layers: list[Any] = [None]
-        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(12)
-        self.activated.connect(lambda index: self.chosen.emit(self._layers[index]))
-
-    def show_layers(self, layers: Sequence[Layer], current: Layer | None) -> None:
-        """List layers by their names of today."""
-        self._layers = [None, *layers]
-        with QSignalBlocker(self):
-            self.clear()
-            self.addItems([self._nothing, *(layer.name for layer in layers)])
-            self.setCurrentIndex(self._layers.index(current) if current in self._layers else 0)
 
 
 class Panel(QWidget):
@@ -155,7 +132,7 @@ class Panel(QWidget):
         )
         self.result = _tip(
             LayerBox("new layer at the first commit"),
-            "The Labels layer that commits are written to. Nothing else is ever written.",
+            "The Labels layer that commits are written to: one of the image's shape. Nothing else is ever written.",
         )
         for name, widget in (("Image", self.image), ("Model", self.model), ("Labels", self.result)):
             form.addRow(name, widget)
@@ -178,7 +155,7 @@ class Panel(QWidget):
         row = QHBoxLayout()
         self.polarity = self._button("Positive", "polarity", "Whether prompts lie on the object or on what is not.")
         self.polarity.setCheckable(True)
-        self.object_id = _tip(QSpinBox(), "The object that prompts belong to: its label in the result.")
+        self.object_id = _tip(QSpinBox(), "The object that prompts belong to: its label in the Labels layer.")
         self.object_id.setPrefix("# ")
         self.object_id.setRange(1, 2**31 - 1)
         self.object_id.setMaximumWidth(90)
@@ -191,7 +168,11 @@ class Panel(QWidget):
 
     def _make_mask_row(self) -> QLayout:
         row = QHBoxLayout()
-        self.mask_text = _tip(QLabel(), "The mask of this object on this plane, and the IoU that the model expects.")
+        self.mask_text = _tip(
+            QLabel(),
+            "The mask of this object on this plane, and how well the model expects it to fit: an IoU of 1 is perfect, "
+            "below 0.5 more is wrong than right.",
+        )
         self.next_mask = self._button("Next mask", "next_mask", "A lone click has three masks: show the next one.")
         row.addWidget(self.mask_text, 1)
         row.addWidget(self.next_mask)
@@ -240,7 +221,9 @@ class Panel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(3)
         self.plot = _tip(
-            ScorePlot(), "How well the object is expected to fit on each plane; click to go there. Dots are anchors."
+            ScorePlot(),
+            "How well the object should fit on each plane; 1 is perfect, orange is doubtful. Click to go there. "
+            "Green dots are anchors: planes that you prompted or painted.",
         )
         self.weakest = self._button("Weakest plane", "weakest_plane", "Show the plane where a correction mends most.")
         column.addWidget(self.plot)
@@ -301,7 +284,8 @@ class Panel(QWidget):
             "Make each prompt of this object an object of its own: N clicks become N objects, decoded together.",
         )
         self.use_labels = _tip(
-            QPushButton("Use label"), "Make the selected label of the result, on this plane, an anchor of this object."
+            QPushButton("Use label"),
+            "Make an anchor of this object from the label selected in the Labels layer, as it is on this plane.",
         )
         self.reopen = _tip(QPushButton("Reopen object"), "Take the committed object with this number up again.")
         self.save = _tip(QPushButton("Save prompts…"), "Write all prompts as JSON; `sam-stacks segment` replays them.")
@@ -343,7 +327,10 @@ class Panel(QWidget):
         )
         self.show_preview.setChecked(True)
         self.contour = _tip(QCheckBox("Outlines"), "Show drafts as outlines instead of areas.")
-        self.overwrite = _tip(QCheckBox("Overwrite"), "Let a commit take voxels of other objects.")
+        self.overwrite = _tip(
+            QCheckBox("Overwrite"),
+            "Let a commit take voxels of other objects in the Labels layer, which else are never changed.",
+        )
 
     def _make_cleanup(self) -> None:
         self.pieces = _tip(

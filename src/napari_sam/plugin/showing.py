@@ -47,7 +47,8 @@ def show_layers(panel: Panel, layers: Sequence[Layer], annotation: Annotation | 
     )
     results = [one for one in layers if isinstance(one, Labels) and one not in own]
     fitting = [] if annotation is None else [one for one in results if fits(one, annotation.view)]
-    panel.result.show_layers(fitting, None if annotation is None else annotation.result.labels)
+    unfit = {} if annotation is None else {one: _misfit(one, annotation) for one in results if one not in fitting}
+    panel.result.show_layers(fitting, None if annotation is None else annotation.result.labels, unfit)
     drawn = [one for one in layers if isinstance(one, Points | Shapes) and one not in own]
     adopted = () if annotation is None else annotation.stage.adopted
     panel.adopted.show_layers(drawn, next(iter(adopted), None))
@@ -96,6 +97,13 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
         if not draft.mask:
             said = _ABSENT[draft.origin]
     panel.mask_text.setText(said)
+
+
+def _misfit(labels: Labels, annotation: Annotation) -> str:
+    if labels.multiscale:
+        return "a pyramid, which napari cannot edit"
+    own, image = (" x ".join(map(str, shape)) for shape in (labels.data.shape, annotation.view.shape))
+    return f"{own}, not {image}"
 
 
 def _axis_name(annotation: Annotation | None, axis: int) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
+_CHANNELS = 4  # as many dyes as are often seen together
+
 Direction = Literal["both", "forward", "back"]
 
 
@@ -165,9 +167,10 @@ def _found(session: Session, object_id: int, axis: int, like: Plane) -> list[_Fo
     ]
 
 
-def longest_way(stack_shape: tuple[int, ...]) -> int:
-    """Choose the axis to walk along at first: the last one that has more than one plane."""
-    return max((axis for axis, length in enumerate(stack_shape) if length > 1), default=0)
+def likely_axis(stack_shape: tuple[int, ...]) -> int:
+    """Choose the axis to walk along at first: the last one that is too long to hold channels, else that has planes."""
+    axes = range(len(stack_shape))
+    return max(axes, key=lambda axis: (stack_shape[axis] > _CHANNELS, stack_shape[axis] > 1, axis), default=0)
 
 
 def outward(plane: Plane, shape: tuple[int, ...], *, axis: int) -> list[Plane]:

@@ -205,6 +205,18 @@ def test_an_id_that_the_labels_cannot_hold_writes_nothing_and_says_so(studio):
     assert studio.preview.any()
 
 
+def test_a_commit_is_undone_in_a_layer_whose_type_was_converted(studio):
+    mine = studio.viewer.add_labels(np.zeros(SHAPE, np.uint8))
+    studio.annotation.set_result(mine)
+    studio.click(*CLICK)
+    studio.commit()
+    mine.data = mine.data.astype(np.int32)  # as Convert data type does
+    studio.undo()
+    assert not mine.data.any()
+    studio.redo()
+    np.testing.assert_array_equal(mine.data, _object(CLICK[0]))
+
+
 def test_a_cancelled_walk_keeps_what_it_found(studio):
     studio.click(*CLICK)
     studio.annotation.propagate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +113,7 @@ class Result:
         left = {(one, plane) for one in written for plane in self._planes_of(one) - written[one]}
         known = self.largest_id if self._searched is self.labels else np.inf
         writing = Writing(
-            _as_seen(self.labels.data, view),
+            partial(_data_of_the_moment, self.labels, self.labels.data, view),
             {**crops, **dict.fromkeys(left, Crop.empty(view.plane_shape))},
             view,
             cleanup=self.cleanup,
@@ -139,8 +140,16 @@ class Result:
         ValueError
             If it is too large for their data type.
         """
-        if self.labels is not None:
+        if self.labels is None:
+            return
+        try:
             check_ids(self.labels.data, [object_id])
+        except ValueError as error:
+            msg = (
+                f"object {object_id} does not fit into the layer {self.labels.name!r} of {self.labels.data.dtype}; "
+                "right-click on it in the layer list and choose Convert data type, or choose another layer"
+            )
+            raise ValueError(msg) from error
 
     def show(self) -> None:
         """Let the layer show what was written."""
@@ -197,6 +206,11 @@ class Result:
 def fits(labels: Labels, view: ImageView) -> bool:
     """Whether labels are of an image's full resolution; they may lack a first axis that holds channels."""
     return not labels.multiscale and (tuple(labels.data.shape) == view.shape or _is_beside(labels.data, view))
+
+
+def _data_of_the_moment(labels: Labels, data: Any, view: ImageView) -> Any:
+    """Give the data that a layer has now: napari exchanges it if the user converts its type."""
+    return _as_seen(labels.data if labels.data.shape == data.shape else data, view)
 
 
 def _is_beside(data: Any, view: ImageView) -> bool:

@@ -15,7 +15,7 @@ from napari_sam.plugin.drafts import cleaned
 from napari_sam.stack import chunk_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,8 +85,9 @@ class Writing:
 
     Parameters
     ----------
-    labels : array-like
-        numpy, zarr or anything that takes ``labels[index] = array``; of the shape of the image's full resolution.
+    get_labels : callable
+        Gives the labels of the moment, which a layer may have exchanged for another array: numpy, zarr or anything that
+        takes ``labels[index] = array``, of the shape of the image's full resolution.
     crops : mapping
         (object id, plane) to mask. On these planes the object's old voxels are replaced; an empty mask removes them.
     view : ImageView
@@ -101,7 +102,7 @@ class Writing:
 
     def __init__(
         self,
-        labels: Any,
+        get_labels: Callable[[], Any],
         crops: Crops,
         view: ImageView,
         *,
@@ -111,40 +112,42 @@ class Writing:
     ) -> None:
         self.is_done = False
         self.crops = crops
-        self._labels, self._view = labels, view
+        self._get_labels, self._view = get_labels, view
         self._cleanup, self._overlap, self._fresh = cleanup, overlap, fresh
         self._blocks: list[Block] = []
 
     def write(self) -> Iterator[None]:
         """Write the objects. What is written when an error comes is taken back."""
+        labels = self._get_labels()
         try:
-            for block in blocks(self._labels, self._cleaned(), self._view, overlap=self._overlap, fresh=self._fresh):
+            for block in blocks(labels, self._cleaned(), self._view, overlap=self._overlap, fresh=self._fresh):
                 self._blocks.append(block)
-                block.write(self._labels)
+                block.write(labels)
         except BaseException:
-            self._take_back()
+            self._take_back(labels)
             raise
         self.is_done = True
         yield
 
     def take_back(self) -> Iterator[None]:
         """Make the labels what they were before."""
-        self._take_back()
+        self._take_back(self._get_labels())
         yield
 
     def write_again(self) -> Iterator[None]:
         """Write what was taken back."""
+        labels = self._get_labels()
         for block in self._blocks:
-            block.write(self._labels)
+            block.write(labels)
         yield
 
     def _cleaned(self) -> Crops:
         """Clean up what is there; a plane without the object stays without it."""
         return {**self.crops, **cleaned({key: crop for key, crop in self.crops.items() if crop}, self._cleanup)}
 
-    def _take_back(self) -> None:
+    def _take_back(self, labels: Any) -> None:
         for block in reversed(self._blocks):
-            block.take_back(self._labels)
+            block.take_back(labels)
 
 
 def blocks(

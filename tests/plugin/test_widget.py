@@ -165,6 +165,15 @@ def test_the_axes_to_walk_along_are_named_as_beside_the_sliders(studio):
     assert [widget.panel.axis.itemText(i) for i in range(2)] == ["along t", "along z"]
 
 
+def test_channels_are_named_by_the_axis_that_holds_them(qtbot):
+    studio, panel = Studio(np.zeros((9, 2, 40, 50), np.uint8)), Panel()
+    qtbot.addWidget(panel)
+    studio.viewer.dims.axis_labels = ("z", "c", "y", "x")
+    showing.show_channels(panel, studio.annotation)
+    names = [panel.channels.itemText(i) for i in range(1, panel.channels.count())]
+    assert names == ["0 + 1 of axis c", "0 of axis c", "1 of axis c"]
+
+
 def test_object_and_polarity_go_to_the_next_prompt(studio, qtbot):
     _, widget = studio
     widget.panel.new_object.click()

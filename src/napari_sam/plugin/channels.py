@@ -36,9 +36,6 @@ class Channels:
     axis: int
     chosen: tuple[int, ...]
 
-    def __str__(self) -> str:
-        return f"axis {self.axis}: {' + '.join(map(str, self.chosen))}"
-
 
 def channel_choices(image: Image, displayed: Iterable[int]) -> list[Channels]:
     """List what can be chosen: one to three channels of every short axis that is not displayed."""

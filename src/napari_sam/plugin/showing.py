@@ -56,12 +56,15 @@ def show_layers(panel: Panel, layers: Sequence[Layer], annotation: Annotation | 
 
 def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
     """Offer the axes to propagate along, and all planes of the one that is chosen."""
-    lengths = () if annotation is None else annotation.view.stack_shape
-    ways = [axis for axis, length in enumerate(lengths) if length > 1]
+    lengths: tuple[int, ...] = ()
+    ways: dict[int, str] = {}
+    if annotation is not None:
+        lengths = annotation.view.stack_shape
+        ways = {axis: _slider(annotation, axis) for axis, length in enumerate(lengths) if length > 1}
     with QSignalBlocker(panel.axis):
         panel.axis.clear()
-        for axis in ways:
-            panel.axis.addItem(f"along {_axis_name(annotation, axis)}", axis)
+        for axis, name in ways.items():
+            panel.axis.addItem(f"along {name}", axis)
         panel.axis.setCurrentIndex(panel.axis.findData(0 if annotation is None else annotation.axis))
     panel.axis.setVisible(len(ways) > 1)
     last = lengths[annotation.axis] - 1 if annotation is not None and lengths else 0
@@ -72,12 +75,16 @@ def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
 
 def show_channels(panel: Panel, annotation: Annotation | None) -> None:
     """Offer the channels inside an image, if there are any."""
-    choices = [] if annotation is None else channel_choices(annotation.image, annotation.view.order[-2:])
     panel.channels.clear()
     panel.channels.addItem("each on its own, as shown", None)
+    panel.channels_row.setVisible(False)
+    if annotation is None:
+        return
+    choices = channel_choices(annotation.image, annotation.view.order[-2:])
     for choice in choices:
-        panel.channels.addItem(str(choice), choice)
-    chosen = None if annotation is None else annotation.view.channels
+        name = _slider(annotation, annotation.view.order.index(choice.axis))
+        panel.channels.addItem(f"{' + '.join(map(str, choice.chosen))} of axis {name}", choice)
+    chosen = annotation.view.channels
     panel.channels.setCurrentIndex(choices.index(chosen) + 1 if chosen in choices else 0)
     panel.channels_row.setVisible(bool(choices))
 
@@ -106,10 +113,8 @@ def _misfit(labels: Labels, annotation: Annotation) -> str:
     return f"{own}, not {image}"
 
 
-def _axis_name(annotation: Annotation | None, axis: int) -> str:
-    """Name a leading axis as the viewer's sliders do."""
-    if annotation is None:
-        return str(axis)
+def _slider(annotation: Annotation, axis: int) -> str:
+    """Name a leading axis as the viewer's slider does."""
     dims, view = annotation.viewer.dims, annotation.view
     return str(dims.axis_labels[dims.ndim - len(view.order) + view.order[axis]])
 

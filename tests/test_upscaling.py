@@ -48,6 +48,13 @@ def test_logits_that_are_nowhere_positive_give_no_mask(frame, logits):
     assert not upscaled_mask(Crop(logits.shape, 0, 0, -np.abs(logits)), frame)
 
 
+def test_what_lies_in_the_padding_alone_gives_no_mask(frame, logits):
+    assert frame.input_size[0] < frame.padded_size[0] - 4
+    values = np.full_like(logits, -5)
+    values[-1:] = 5
+    assert not upscaled_mask(Crop(logits.shape, 0, 0, values), frame)
+
+
 def test_a_window_costs_no_array_of_the_plane(frame, logits):
     found = upscaled(Crop(logits.shape, 0, 0, logits), frame, (slice(2, 4), slice(3, 6)))
     assert found.base is None

@@ -51,6 +51,8 @@ def upscaled_mask(logits: Crop, frame: Frame) -> Crop:
     found = Crop(logits.shape, logits.top + positive.top, logits.left + positive.left, positive.pixels)
     matrices = zip(_matrices_of(frame, logits), found.window, strict=True)
     used = [_used(matrix[:, cells].T) for matrix, cells in matrices]
+    if any(part.start == part.stop for part in used):
+        return Crop.empty(frame.whole)  # all of it lies in the padding
     window = [slice(part.start + first, part.stop + first) for part, first in zip(used, frame.origin, strict=True)]
     inside = Crop.of(upscaled(logits, frame, (window[0], window[1])) > 0)
     top, left = window[0].start + inside.top, window[1].start + inside.left
@@ -58,9 +60,9 @@ def upscaled_mask(logits: Crop, frame: Frame) -> Crop:
 
 
 def _used(matrix: NDArray[np.float32]) -> slice:
-    """Columns of a matrix that are not all zero."""
+    """Columns of a matrix from the first that is not all zero to the last."""
     used = np.flatnonzero(matrix.any(axis=0))
-    return slice(int(used[0]), int(used[-1]) + 1)
+    return slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0)
 
 
 def _matrices_of(frame: Frame, logits: Crop) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -124,3 +124,9 @@ def test_rules_can_be_switched_off():
     off = StopRules(min_predicted_iou=0, max_area_ratio=np.inf, min_overlap=0)
     elsewhere = replace(BEFORE, mask=Crop.of(box(19, 29)), score=0.0)
     assert off.reason(BEFORE, elsewhere) is None
+
+
+@pytest.mark.parametrize(("said", "believed"), [(-0.07, 0), (0.5, 0.5), (1.02, 1)])
+def test_a_score_is_an_iou_whatever_the_model_says(said, believed):
+    frame = Frame((16, 16), (16, 16), (16, 16))
+    assert PlaneState.decoded(1, (0,), np.ones((16, 16), np.float32), said, frame).score == believed

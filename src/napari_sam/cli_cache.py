@@ -63,7 +63,7 @@ def verify(folder: str, *, image: Path | None = None, selection: ImageOptions = 
             msg = f"{folder} holds no embeddings of {image}; sam-stacks cache info {folder} tells what it holds"
             raise ValueError(msg)
     spoilt = [cached for cached in images if not _is_whole(cached, stack)]
-    print(f"{len(images)} images checked, {len(spoilt)} of them with planes that will be encoded anew")
+    print(f"Images checked: {len(images)}; with planes that will be encoded anew: {len(spoilt)}")
     if spoilt:
         sys.exit(1)
 

@@ -69,7 +69,8 @@ class PlaneState:
     def decoded(cls, object_id: int, plane: Plane, low_res_logits: LowRes, score: float, frame: Frame) -> PlaneState:
         """Take what the decoder gave for the object; what is surely background is not kept."""
         logits = Crop.around(low_res_logits, low_res_logits > -SURE_LOGIT / 2, outside=-SURE_LOGIT)
-        return cls(object_id, plane, upscaled_mask(logits, frame), score, logits, frame)
+        likely = min(max(score, 0.0), 1.0)  # nothing keeps what the model says within the range of an IoU
+        return cls(object_id, plane, upscaled_mask(logits, frame), likely, logits, frame)
 
     def emptied(self) -> PlaneState:
         """Return what is left of an object that has ended here."""

@@ -23,7 +23,7 @@ from napari_sam.confidence import features, is_anchor, linear
 from napari_sam.evaluation.reliability import PlaneScore, calibration_error
 from napari_sam.evaluation.scores import Target, iou, volume_targets
 from napari_sam.evaluation.walks import Volume
-from napari_sam.training.synthetic import make_packed_stack, make_stack
+from napari_sam.training.synthetic import make_confocal_stack, make_packed_stack, make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ FEATURES = {  # beside these, the predicted IoU of the plane itself adds nothing
     "ENDED": ("constant", "predicted_iou", "overlap", "between_anchors"),
 }
 _RIDGE = 1.0  # in planes: keeps what hardly varies near 0
-_MADE_UP = {"made up": make_stack, "made up, packed": make_packed_stack}
+_MADE_UP = {"made up": make_stack, "made up, packed": make_packed_stack, "made up, confocal": make_confocal_stack}
 _MADE_UP_SHAPE = (24, 128, 128)
 
 Record = dict[str, Any]  # one plane: "found", "iou" and "features"

@@ -35,7 +35,7 @@ from napari_sam.training.lesson import CropLesson
 from napari_sam.training.recipe import Recipe
 from napari_sam.training.result import write_weights
 from napari_sam.training.state import Files, Log, load_state, save_state
-from napari_sam.training.synthetic import make_packed_stack, make_stack
+from napari_sam.training.synthetic import make_confocal_stack, make_packed_stack, make_stack
 from napari_sam.training.trainer import Trainer
 from napari_sam.training.trunk import freeze_early_stages, load_efficientnet_lite0
 
@@ -60,19 +60,19 @@ class Share:
 
 
 PLANES = {
-    "dsb2018_fluo": Share(0.24, 1.6),
-    "dsb2018_histology": Share(0.13, 1.6),
+    "dsb2018_fluo": Share(0.17, 1.6),
+    "dsb2018_histology": Share(0.09, 1.6),
     "dsb2018_brightfield": Share(0.13, 0.9),
-    "usiigaci_t98g_phase": Share(0.16, 0.9),
+    "usiigaci_t98g_phase": Share(0.22, 0.9),
     "axondeepseg_axons_em": Share(0.05, 1.0),
 }
 VOLUMES = {
-    "fibsem_medulla_ts2": Share(0.19, 2.0),
-    "fibsem_medulla_gala_train": Share(0.05, 2.5),
+    "fibsem_medulla_ts2": Share(0.30, 2.0),
+    "fibsem_medulla_gala_train": Share(0.08, 2.5),
     "plant_ovule_membrane": Share(0.05, 3.0),
-    "plant_ovule_nuclei_1135": Share(0.08, 4.0),
+    "plant_ovule_nuclei_1135": Share(0.10, 4.0),
 }
-SYNTHETIC, PACKED = Share(0.16, 1.5), Share(0.11, 2.0)
+SYNTHETIC, PACKED, CONFOCAL = Share(0.11, 1.5), Share(0.11, 2.0), Share(0.11, 2.5)
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
     sources = read_sources(arguments.data)
     if arguments.synthetic:
         sources += make_synthetic(rank)
-    recipe = Recipe(steps=arguments.steps, learning_rate=arguments.learning_rate)
+    recipe = Recipe(steps=arguments.steps, learning_rate=arguments.learning_rate, trunk_rate=arguments.trunk_rate)
     trainer = Trainer(sam, CropLesson(sources, recipe), recipe, seed=arguments.seed)
     about = _describe(sources, recipe, arguments)
     _train(trainer, Files(arguments.output), about, writes=rank == 0)
@@ -105,6 +105,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--init", help="go on from a model: a name or a file; default: a new one")
     parser.add_argument("--learning-rate", type=float, default=Recipe(steps=1).learning_rate)
+    parser.add_argument(
+        "--trunk-rate", type=float, default=Recipe(steps=1).trunk_rate, help="share of it that the trunk gets"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--pretrained-trunk", action=argparse.BooleanOptionalAction, default=True)
@@ -155,9 +158,11 @@ def make_synthetic(rank: int) -> list[Source]:
     """Make the stacks of one process up."""
     rng = np.random.default_rng([_SYNTHETIC_SEED, rank])
     images, labels = zip(*(make_stack(_SYNTHETIC_SHAPE, rng) for _ in range(_SYNTHETIC_STACKS)), strict=True)
-    synthetic = Source("synthetic", images, labels, SYNTHETIC.weight, SYNTHETIC.zoom)
-    images, labels = zip(*(make_packed_stack(_PACKED_SHAPE, rng) for _ in range(_PACKED_STACKS)), strict=True)
-    return [synthetic, Source("packed", images, labels, PACKED.weight, PACKED.zoom)]
+    sources = [Source("synthetic", images, labels, SYNTHETIC.weight, SYNTHETIC.zoom)]
+    for name, make, share in (("packed", make_packed_stack, PACKED), ("confocal", make_confocal_stack, CONFOCAL)):
+        images, labels = zip(*(make(_PACKED_SHAPE, rng) for _ in range(_PACKED_STACKS)), strict=True)
+        sources.append(Source(name, images, labels, share.weight, share.zoom))
+    return sources
 
 
 def _describe(sources: list[Source], recipe: Recipe, arguments: argparse.Namespace) -> dict[str, Any]:

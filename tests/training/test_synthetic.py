@@ -5,10 +5,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from napari_sam.training.synthetic import make_packed_stack, make_stack
+from napari_sam.training.synthetic import make_confocal_stack, make_packed_stack, make_stack
+
+MAKERS = (make_stack, make_packed_stack, make_confocal_stack)
 
 
-@pytest.fixture(scope="module", params=[(make, seed) for make in (make_stack, make_packed_stack) for seed in range(6)])
+@pytest.fixture(scope="module", params=[(make, seed) for make in MAKERS for seed in range(6)])
 def made(request):
     make, seed = request.param
     return make((5, 72, 80), np.random.default_rng(seed))
@@ -65,3 +67,18 @@ def test_packed_objects_end_where_others_begin():
             replaced += [(following[plane == i] > 0).any() for i in ended]
     assert len(replaced) > 50
     assert np.mean(replaced) > 0.3
+
+
+def test_the_light_of_confocal_nuclei_fades_beyond_their_ends():
+    """Right behind its last plane a nucleus is still seen, dimmer than on it, brighter than where nothing is near."""
+    on, behind, nowhere = [], [], []
+    for seed in range(4):
+        image, labels = make_confocal_stack((16, 96, 96), np.random.default_rng(seed))
+        for z, (plane, following) in enumerate(pairwise(labels)):
+            for i in np.setdiff1d(inner_ids(plane), following):
+                where = (plane == i) & (following == 0)
+                on.append(image[z][where])
+                behind.append(image[z + 1][where])
+            nowhere.append(image[z][(labels[max(z - 2, 0) : z + 3] == 0).all(0)])
+    means = [np.concatenate(each).mean() for each in (on, behind, nowhere)]
+    assert means == sorted(means, reverse=True)

@@ -72,7 +72,7 @@ VOLUMES = {
     "plant_ovule_membrane": Share(0.05, 3.0),
     "plant_ovule_nuclei_1135": Share(0.10, 4.0),
 }
-SYNTHETIC, PACKED, CONFOCAL = Share(0.11, 1.5), Share(0.11, 2.0), Share(0.11, 2.5)
+SYNTHETIC, PACKED, CONFOCAL = Share(0.24, 1.5), Share(0.11, 2.0), Share(0.11, 2.5)
 
 
 def main() -> None:
@@ -88,7 +88,12 @@ def main() -> None:
     sources = read_sources(arguments.data)
     if arguments.synthetic:
         sources += make_synthetic(rank)
-    recipe = Recipe(steps=arguments.steps, learning_rate=arguments.learning_rate, trunk_rate=arguments.trunk_rate)
+    recipe = Recipe(
+        steps=arguments.steps,
+        learning_rate=arguments.learning_rate,
+        trunk_rate=arguments.trunk_rate,
+        ema=arguments.ema,
+    )
     trainer = Trainer(sam, CropLesson(sources, recipe), recipe, seed=arguments.seed)
     about = _describe(sources, recipe, arguments)
     _train(trainer, Files(arguments.output), about, writes=rank == 0)
@@ -108,6 +113,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--trunk-rate", type=float, default=Recipe(steps=1).trunk_rate, help="share of it that the trunk gets"
     )
+    parser.add_argument("--ema", type=float, default=Recipe(steps=1).ema, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--pretrained-trunk", action=argparse.BooleanOptionalAction, default=True)

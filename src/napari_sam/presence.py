@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Coefficients of a logistic regression on `Course.features`, which tools/calibrate_presence.py fits to walks that were
 # not allowed to end, on training volumes and made-up stacks: whether this is the step on which the object was lost.
 LOST: Mapping[str, float] = MappingProxyType(
-    {"constant": -3.54, "iou_fall": 4.43, "iou_change": -1.07, "overlap_fall": 2.52}
+    {"constant": -3.31, "iou_fall": 4.01, "iou_change": 0.84, "overlap_fall": 2.65}
 )
 
 # Steps that a course remembers. With all of them, a long walk would end of its length alone, since the constant is a

@@ -142,9 +142,7 @@ def _files(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     return np.asarray(measure.label(labels), np.int32)  # where the wall folds, one brick appears in several places
 
 
-def _packed(
-    shape: tuple[int, int, int], rng: np.random.Generator, *, flatness: float, gap: float = 0
-) -> np.ndarray:
+def _packed(shape: tuple[int, int, int], rng: np.random.Generator, *, flatness: float, gap: float = 0) -> np.ndarray:
     """Ellipsoids at all heights that press against each other: each voxel goes to the nearest, if it is near enough.
 
     ``flatness`` is an object's height in planes against its width in pixels; ``gap`` is left between neighbours, as a

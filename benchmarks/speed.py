@@ -1,8 +1,8 @@
 """Time to encode a plane and to decode prompts, beside Meta's `segment-anything`, as a Markdown table.
 
 Run ``python benchmarks/speed.py`` on an otherwise idle machine, with ``segment-anything`` installed; ``--quick`` takes
-less than a minute, ``--cpu-time`` suits a busy machine. ViT-B has random weights, the same in every row: speed does
-not depend on them, and the table shows that the models agree. nano has its own, because it decodes in a window whose
+less than a minute, ``--cpu-time`` suits a busy machine. ViT-B has random weights, the same in every row, drawn from
+``--seed``: speed does not depend on them, and the table shows that the models agree. nano has its own, because it decodes in a window whose
 size depends on what it finds: the image shows discs. Masks are counted as ready when they are boolean and of the
 plane's size: one click with three masks, then many boxes with one mask each.
 """
@@ -81,7 +81,9 @@ def main() -> None:
     parser.add_argument("--many", type=int, help="boxes on one plane for ViT-B, by default 64; 8 with --quick")
     parser.add_argument("--quick", action="store_true", help="one round, ViT-B encodes with a block of either kind")
     parser.add_argument("--cpu-time", action="store_true", help="processor seconds of one thread, not elapsed ones")
+    parser.add_argument("--seed", type=int, default=0, help="of ViT-B's weights and of the images")
     arguments = parser.parse_args()
+    torch.manual_seed(arguments.seed)
     if arguments.cpu_time:
         arguments.threads = 1
     if arguments.quick:

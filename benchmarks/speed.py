@@ -2,9 +2,9 @@
 
 Run ``python benchmarks/speed.py`` on an otherwise idle machine, with ``segment-anything`` installed; ``--quick`` takes
 less than a minute, ``--cpu-time`` suits a busy machine. ViT-B has random weights, the same in every row, drawn from
-``--seed``: speed does not depend on them, and the table shows that the models agree. nano has its own, because it decodes in a window whose
-size depends on what it finds: the image shows discs. Masks are counted as ready when they are boolean and of the
-plane's size: one click with three masks, then many boxes with one mask each.
+``--seed``: speed does not depend on them, and the table shows that the models agree. nano has its own, because it
+decodes in a window whose size depends on what it finds: the image shows discs. Masks are counted as ready when they are
+boolean and of the plane's size: one click with three masks, then many boxes with one mask each.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def test_of_a_large_plane_only_the_chunks_under_the_object_are_written():
     store.asked.clear()
     store.written.clear()
     write_masks(labels, (3,), {9: cell})
-    assert store.written == ["c/3/7/4", "c/3/7/5"]
+    assert sorted(store.written) == ["c/3/7/4", "c/3/7/5"]  # zarr writes chunks at once, in any order
     assert {key for key in store.asked if key.startswith("c/")} == {f"c/3/{y}/{x}" for y in range(8) for x in range(8)}
     assert len(store.asked) <= 66
     assert (int(np.sum(labels[3, 3500:4000, 2000:3000] == 9))) == 30 * 40

@@ -152,11 +152,14 @@ class Walker:
 
     def beaten(self, rivals: Mapping[int, Step], winners: Sequence[Step]) -> list[Step]:
         """Return what is left of the rivals on a plane who have lost pixels of theirs there."""
+        if not (rivals and winners):
+            return []
+        taken = np.zeros(winners[0].state.mask.shape, bool)
+        for winner in winners:
+            taken[winner.state.mask.window] |= winner.state.mask.pixels
         beaten = []
         for rival in rivals.values():
-            mask = rival.state.mask
-            for winner in winners:
-                mask = mask.masked(~winner.state.mask.within(mask.window))
+            mask = rival.state.mask.masked(~taken[rival.state.mask.window])
             if mask is not rival.state.mask:
                 left = without_lost(rival.state, self._pieces(mask))
                 gone = self.rules.reason(rival.state, left) is not None

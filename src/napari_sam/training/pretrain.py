@@ -12,11 +12,10 @@ import torch
 from napari_sam.contrast import estimate_contrast
 from napari_sam.image import Frame
 from napari_sam.model.mae import MaskedAutoencoder
-from napari_sam.outputs import check_output
 from napari_sam.training.augment import draw_look
 from napari_sam.training.lesson import Figures
 from napari_sam.training.pairs import is_image, open_image, to_colour
-from napari_sam.training.result import write_weights
+from napari_sam.training.result import check_weights_output, write_weights
 from napari_sam.training.session import follow
 from napari_sam.training.state import Files, Json, Log, load_state, save_state
 from napari_sam.training.trainer import Trainer
@@ -104,7 +103,7 @@ def pretrain(
         At once, if there is nothing to look at or the output cannot be written; see `napari_sam.training.run.train`.
     """
     files = Files(output)
-    check_output(files.output, (".safetensors",), what="a model is written as tensors", overwrite=overwrite)
+    check_weights_output(files.output, overwrite=overwrite)
     if not images:
         msg = "there are no images to pretrain on; name files or folders of them"
         raise ValueError(msg)

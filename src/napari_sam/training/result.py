@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import napari_sam
-from napari_sam.outputs import appears_when_complete
+from napari_sam.outputs import appears_when_complete, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,6 +56,19 @@ def write_weights(path: Path, sam: Sam, about: Mapping[str, Any]) -> None:
     metadata = {**told, "config": sam.config.name, **_package()}
     with appears_when_complete(path) as partial:
         partial.write_bytes(save(tensors, metadata))  # `save_file` would make it unreadable for others
+
+
+def check_weights_output(path: Path, *, overwrite: bool = False) -> None:
+    """Refuse a path that `write_weights` should not write to: ask before the long work.
+
+    Raises
+    ------
+    OSError
+        If the file exists and may not be overwritten, or the folder is missing.
+    ValueError
+        If the name does not end with .safetensors.
+    """
+    check_output(path, (".safetensors",), what="a model is written as tensors", overwrite=overwrite)
 
 
 def git_revision(folder: Path) -> str | None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from napari_sam.outputs import check_output
 from napari_sam.training.lesson import CropLesson
 from napari_sam.training.pairs import as_source, hold_out
 from napari_sam.training.planes import EncodedPair, PlaneLesson
-from napari_sam.training.result import write_weights
+from napari_sam.training.result import check_weights_output, write_weights
 from napari_sam.training.session import follow
 from napari_sam.training.state import Files, Json, Log, load_state, save_state
 from napari_sam.training.trainer import Trainer
@@ -107,7 +106,7 @@ def train(
         At once, if the output exists or cannot be written to.
     """
     files = Files(plan.output)
-    check_output(files.output, (".safetensors",), what="a model is written as tensors", overwrite=overwrite)
+    check_weights_output(files.output, overwrite=overwrite)
     learnt, held = hold_out(pairs, plan.held_out, seed=plan.seed)
     about = _describe(sam, learnt, held, plan)
     values = load_state(files.state, about) if files.state.exists() and not overwrite else None

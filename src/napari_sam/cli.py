@@ -253,10 +253,11 @@ def evaluate(
     """
     from napari_sam.evaluation.report import check_report_output, write_report
     from napari_sam.evaluation.scores import score_stack
+    from napari_sam.label_files import read_labels
 
     if output is not None:
         check_report_output(output, overwrite=overwrite)
-    truth = _read_truth(labels)
+    truth = np.asarray(read_labels(labels)[...])
     seg = open_image(image, options, selection=selection, cache=cache)
     scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
     _print_scores(scores)
@@ -299,16 +300,6 @@ def _check_outputs(image: Path, output: Path, tracks: Path | None, *, overwrite:
         raise ValueError(msg)
     if tracks is not None:
         check_tracks_output(tracks, overwrite=overwrite)
-
-
-def _read_truth(path: Path) -> NDArray[np.integer[Any]]:
-    from napari_sam.image_files import read_image
-
-    truth = np.asarray(read_image(path).array[...])
-    if not np.issubdtype(truth.dtype, np.integer):
-        msg = f"{path} must hold integer labels, got {truth.dtype}"
-        raise ValueError(msg)
-    return truth
 
 
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:

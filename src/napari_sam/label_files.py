@@ -1,4 +1,4 @@
-"""Labels to disk, as TIFF or zarr."""
+"""Labels to disk, as TIFF or zarr, and from there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from napari_sam.image_files import ImageFile, default_axes
+from napari_sam.image_files import ImageFile, default_axes, read_image
 from napari_sam.outputs import appears_when_complete, check_output
 
 if TYPE_CHECKING:
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
 _TIFF = (".tif", ".tiff")
 _ZARR = ".zarr"
 _CHUNK = 1024  # pixels; a mask touches few chunks of a large plane, and small planes are one
+
+
+def read_labels(path: Path | str) -> Any:
+    """Open a label image, read when it is indexed.
+
+    Raises
+    ------
+    OSError, ValueError
+        As `read_image`; ValueError also if it is not of integers.
+    """
+    labels = read_image(path).array
+    if not np.issubdtype(labels.dtype, np.integer):
+        msg = f"{path} must hold integer labels, got {labels.dtype}"
+        raise ValueError(msg)
+    return labels
 
 
 def write_labels(

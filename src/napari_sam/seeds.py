@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.image_files import read_image
+from napari_sam.label_files import read_labels
 from napari_sam.labels import read_plane
 from napari_sam.orientation import axis_order, turn
 from napari_sam.prompts import Prompt
@@ -158,10 +158,7 @@ def _is_index(plane: Plane, stack: Sequence[int]) -> bool:
 
 def _read_labels(path: Path | str, shape: tuple[int, ...], plane_shape: tuple[int, int] | None) -> Any:
     """Open labels of an image, or of one plane if the shape of a plane is given."""
-    labels = read_image(path).array
-    if not np.issubdtype(labels.dtype, np.integer):
-        msg = f"{path} must hold integer labels, got {labels.dtype}"
-        raise ValueError(msg)
+    labels = read_labels(path)
     if tuple(labels.shape) not in (shape, plane_shape):
         one = "those of one plane together with its index" if plane_shape is None else f"of one plane, {plane_shape}"
         msg = f"{path} must be labels of the whole image, {shape}, or {one}, got {tuple(labels.shape)}"

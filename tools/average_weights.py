@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from napari_sam.checkpoints import load_sam
+from napari_sam.training.result import read_metadata, write_weights
 
 
 def main() -> None:
@@ -22,14 +22,13 @@ def main() -> None:
     parser.add_argument("--share", type=float, required=True, help="of the earlier weights, 0 to 1")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    one, other = (load_file(path) for path in arguments.weights)
-    mean = {
-        name: value.float().lerp(one[name].float(), arguments.share).to(value.dtype) for name, value in other.items()
-    }
-    with safe_open(arguments.weights[1], "pt") as file:
-        metadata = dict(file.metadata() or {})
+    earlier, later = (load_sam(path, device="cpu") for path in arguments.weights)
+    others = earlier.state_dict()
+    later.load_state_dict(
+        {name: value.lerp(others[name], arguments.share) for name, value in later.state_dict().items()}
+    )
     told = {"weights": [path.name for path in arguments.weights], "share_of_first": arguments.share}
-    save_file(mean, arguments.output, metadata | {"averaged": json.dumps(told)})
+    write_weights(arguments.output, later, read_metadata(arguments.weights[1]) | {"averaged": json.dumps(told)})
 
 
 if __name__ == "__main__":

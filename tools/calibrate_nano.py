@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 import train_nano
 from napari_sam import load_sam
@@ -22,7 +21,7 @@ from napari_sam.training.calibration import calibrate
 from napari_sam.training.pairs import Pair
 from napari_sam.training.planes import EncodedPair, PlaneLesson
 from napari_sam.training.recipe import Recipe
-from napari_sam.training.result import write_weights
+from napari_sam.training.result import read_metadata, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +51,7 @@ def main() -> None:
     before, after = calibrate(sam, scenes, objects=_OBJECTS, rng=rng)
     logging.info("mean absolute error of the predicted IoU: %.3f before, %.3f after", before, after)
     told = {"scenes": arguments.scenes, "seed": arguments.seed, "error_before": before, "error_after": after}
-    write_weights(arguments.output, sam, _metadata(arguments.weights) | {"calibration": json.dumps(told)})
+    write_weights(arguments.output, sam, read_metadata(arguments.weights) | {"calibration": json.dumps(told)})
 
 
 def _draw_scenes(sam: Sam, sources: list[Source], count: int, rng: np.random.Generator) -> Iterator[list[View]]:
@@ -71,11 +70,6 @@ def _lesson(source: Source, sam: Sam) -> PlaneLesson:
     ]
     encoded = [EncodedPair.open(pair, sam, None) for pair in pairs if pair.planes]
     return PlaneLesson(encoded, Recipe(steps=1, chain_share=0.7))
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    with safe_open(path, "pt") as file:
-        return dict(file.metadata() or {})
 
 
 if __name__ == "__main__":

@@ -58,6 +58,14 @@ def write_weights(path: Path, sam: Sam, about: Mapping[str, Any]) -> None:
         partial.write_bytes(save(tensors, metadata))  # `save_file` would make it unreadable for others
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """Read what `write_weights` has told of a model, to tell it of one that was made from it."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata() or {})
+
+
 def check_weights_output(path: Path, *, overwrite: bool = False) -> None:
     """Refuse a path that `write_weights` should not write to: ask before the long work.
 

@@ -41,12 +41,12 @@ def test_the_mask_of_an_ellipse_is_that_of_its_equation(rows, columns):
     expected = squared <= 1
     if np.abs(squared - 1).min() > 1e-9 and expected.any():
         drawn = drawings.shape("ellipse", _rectangle(rows[0], columns[0], rows[1], columns[1]), PLANE)
-        np.testing.assert_array_equal(drawn.mask, expected)
+        np.testing.assert_array_equal(drawn.mask.full(), expected)
 
 
 def test_a_shape_smaller_than_a_pixel_is_that_pixel():
     drawn = drawings.shape("ellipse", _rectangle(5.6, 7.6, 5.7, 7.7), PLANE)
-    assert np.argwhere(drawn.mask).tolist() == [[6, 8]]
+    assert np.argwhere(drawn.mask.full()).tolist() == [[6, 8]]
 
 
 def test_a_negative_box_is_a_click_on_its_middle_pixel():

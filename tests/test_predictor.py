@@ -8,6 +8,7 @@ import torch
 
 from napari_sam import predictor
 from napari_sam.contrast import Contrast
+from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding, encode
 from napari_sam.image import Frame
 from napari_sam.predictor import predict, predict_low_res
@@ -89,9 +90,10 @@ def test_the_best_mask_is_its_upscaled_logits_above_zero(tiny_sam, embedding):
 
 
 def test_given_logits_win_over_the_mask(tiny_sam, embedding):
-    logits = mask_to_logits(~MASK.mask, embedding.frame, low_res_stride=4)
+    inverse = ~MASK.mask.full()
+    logits = mask_to_logits(Crop.of(inverse), embedding.frame, low_res_stride=4)
     given = predict(tiny_sam, embedding, [MASK], mask_input=[logits])[0]
-    painted = predict(tiny_sam, embedding, [replace(MASK, mask=~MASK.mask)])[0]
+    painted = predict(tiny_sam, embedding, [replace(MASK, mask=inverse)])[0]
     np.testing.assert_array_equal(logits_of(given), logits_of(painted))
 
 

@@ -112,8 +112,8 @@ def test_an_ellipse_or_polygon_is_a_box_and_a_mask(tmp_path, kind):
     path = write_csv(tmp_path / "s.csv", SHAPES, *shape_rows(0, kind, RECTANGLE))
     (prompt,) = read_prompts(path, plane_shape=PLANE)
     assert prompt.mask is not None
-    assert prompt.mask[17, 20]
-    assert prompt.mask[10, 12] == (kind == "polygon")
+    assert prompt.mask.full()[17, 20]
+    assert prompt.mask.full()[10, 12] == (kind == "polygon")
     assert prompt.box is not None
 
 

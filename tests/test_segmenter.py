@@ -41,8 +41,9 @@ def coarse(mask, frame):
 
 def seen(mask, segmenter):
     """Return the mask as the low-res logits of the decoder show it."""
-    frame = segmenter.cache.find_frame(mask)
-    logits = coarse(mask, frame)
+    crop = Crop.of(mask)
+    frame = segmenter.cache.find_frame(crop)
+    logits = coarse(crop, frame)
     return upscaled_mask(Crop(logits.shape, 0, 0, logits), frame).full()
 
 
@@ -50,7 +51,7 @@ def copying(monkeypatch):
     """Replace the decoder: every prompt with logits or a mask gets them back, every other one the square."""
 
     def decode(sam, embedding, prompts, *, mask_input=None, **options):
-        masks = (SQUARE if prompt.mask is None else prompt.mask for prompt in prompts)
+        masks = (Crop.of(SQUARE) if prompt.mask is None else prompt.mask for prompt in prompts)
         pairs = zip(masks, mask_input or [None] * len(prompts), strict=True)
         logits = (coarse(mask, embedding.frame) if given is None else given.low_res_logits for mask, given in pairs)
         return [(each, 0.9, embedding.frame) for each in logits]

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam import Prompt, Segmenter, load_sam, predictor
+from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.image import Frame
 from napari_sam.model.config import CONFIGS
@@ -39,7 +40,7 @@ def world(monkeypatch, truth, name="nano", tile=64):
         return tuple(see_in(view.frame) for view in embedding)
 
     def see_in(frame):
-        logits = mask_to_logits(truth, frame, low_res_stride=CONFIGS[name].grid.low_res_stride)
+        logits = mask_to_logits(Crop.of(truth), frame, low_res_stride=CONFIGS[name].grid.low_res_stride)
         iou = np.array([0.9], np.float32)
         return MaskPrediction(truth[frame.window][None], iou, logits[None], frame)
 

@@ -8,14 +8,14 @@ from typing import Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from napari_sam.batches import fitting, peak_memory
 from napari_sam.cache_key import describe, plane_hash
 from napari_sam.cache_store import EmbeddingStore, Location, Values, open_store
 from napari_sam.contrast import Contrast
+from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding, encode
-from napari_sam.extents import mask_extent
+from napari_sam.extents import crop_extent
 from napari_sam.image import Frame
 from napari_sam.model.sam import Sam
 from napari_sam.plane_embedding import PlaneEmbedding
@@ -187,11 +187,11 @@ class EmbeddingCache:
             block = self._block = self.stack.read_block(plane, _BLOCK_BYTES)
         return block[plane][window]
 
-    def find_frame(self, mask: NDArray[np.bool_]) -> Frame:
-        """Choose the frame in which a mask ``(h, w)`` becomes logits: the whole plane, or a view."""
-        if self._views is None or not mask.any():
+    def find_frame(self, mask: Crop) -> Frame:
+        """Choose the frame in which a mask becomes logits: the whole plane, or a view."""
+        if self._views is None or not mask:
             return self._whole
-        return self._views.first_view(mask_extent(mask), sized=True)
+        return self._views.first_view(crop_extent(mask), sized=True)
 
     def embed(self, planes: Iterable[Plane] | None = None) -> Iterator[Plane]:
         """Encode what is missing, and yield each plane that was encoded once it is safely stored.

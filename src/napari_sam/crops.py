@@ -15,7 +15,7 @@ Window = tuple[slice, slice]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crop:
-    """Part of a plane.
+    """Part of a plane; two are equal when they hold the same pixels at the same place.
 
     Attributes
     ----------
@@ -78,6 +78,18 @@ class Crop:
         (bottom, right), (height, width) = (self.window[0].stop, self.window[1].stop), self.shape
         return bool(self) and (self.top == 0 or self.left == 0 or bottom == height or right == width)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Crop):
+            return NotImplemented
+        return self is other or (self._place == other._place and np.array_equal(self.pixels, other.pixels))
+
+    def __hash__(self) -> int:
+        return hash((self._place, self.pixels.tobytes()))
+
+    @property
+    def _place(self) -> tuple[object, ...]:
+        return self.shape, self.top, self.left, self.outside
+
     def __bool__(self) -> bool:
         """Whether there are any pixels; of a tight mask, whether there is an object."""
         return bool(self.pixels.size)
@@ -120,15 +132,24 @@ class Crop:
         around = hull([self.window, window] if self else [window])
         joined = self.within(around)
         joined[_relative(window, around)] = mask
-        return Crop.of(joined).placed((around[0].start, around[1].start), self.shape)
+        return Crop(self.shape, around[0].start, around[1].start, joined).trimmed()
+
+    def joined(self, other: Crop) -> Crop:
+        """Return what is true in either of two masks of a plane."""
+        around = hull([self.window, other.window])
+        return Crop(self.shape, around[0].start, around[1].start, self.within(around) | other.within(around))
 
     def masked(self, keep: NDArray[np.bool_]) -> Crop:
         """Return the part of a mask that is true in ``keep``, which has the size of the pixels."""
         kept = self.pixels & keep
         if np.array_equal(kept, self.pixels):
             return self
-        smaller = Crop.of(kept)
-        return Crop(self.shape, self.top + smaller.top, self.left + smaller.left, smaller.pixels)
+        return Crop(self.shape, self.top, self.left, kept).trimmed()
+
+    def trimmed(self) -> Crop:
+        """Return a mask without its empty margin; there is one way to say that it is empty."""
+        object_only = Crop.of(self.pixels)
+        return object_only.placed((self.top, self.left), self.shape) if object_only else Crop.empty(self.shape)
 
     def shifted(self, rows: int, columns: int) -> Crop:
         """Move the pixels over the plane; what leaves it is cut off."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam.crops import Crop
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -38,14 +40,14 @@ class Drawing:
         ``(N, 2)`` clicks on the background.
     box : ndarray of float or None
         ``(2, 2)`` centres of the outermost pixels.
-    mask : ndarray of bool or None
-        ``(h, w)``.
+    mask : Crop or None
+        Of the plane.
     """
 
     positive: Coordinates = field(default_factory=_none)
     negative: Coordinates = field(default_factory=_none)
     box: Coordinates | None = None
-    mask: NDArray[np.bool_] | None = None
+    mask: Crop | None = None
 
 
 def clicks(points: Coordinates, *, on_object: bool) -> Drawing:
@@ -85,7 +87,7 @@ def shape(kind: ShapeType, vertices: Coordinates, plane_shape: tuple[int, int], 
     box = _extent(mask) + corner
     if kind == "rectangle" and _is_upright(vertices):
         return Drawing(box=box)
-    return Drawing(box=box, mask=_placed(mask, corner, plane_shape))
+    return Drawing(box=box, mask=Crop(plane_shape, int(corner[0]), int(corner[1]), mask))
 
 
 def prompt(drawings: Iterable[Drawing], plane: Plane, *, object_id: int) -> Prompt:
@@ -101,7 +103,7 @@ def prompt(drawings: Iterable[Drawing], plane: Plane, *, object_id: int) -> Prom
         points=np.concatenate([positive, negative]).tolist(),
         point_labels=[1] * len(positive) + [0] * len(negative),
         box=None if corners is None else [corners.min(axis=0).tolist(), corners.max(axis=0).tolist()],
-        mask=np.logical_or.reduce(masks) if masks else None,
+        mask=reduce(Crop.joined, masks) if masks else None,
         object_id=object_id,
     )
 
@@ -125,14 +127,6 @@ def _window(vertices: Coordinates, plane_shape: tuple[int, int]) -> tuple[NDArra
     last = np.clip(np.ceil(vertices.max(axis=0)).astype(int) + 1, first, plane_shape)
     height, width = last - first
     return first, (int(height), int(width))
-
-
-def _placed(mask: NDArray[np.bool_], corner: NDArray[np.intp], plane_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Mask of the whole plane, ``(h, w)``, from that of a window."""
-    (top, left), (height, width) = corner, mask.shape
-    whole = np.zeros(plane_shape, bool)
-    whole[top : top + height, left : left + width] = mask
-    return whole
 
 
 def _fill(kind: ShapeType, vertices: Coordinates, plane_shape: tuple[int, int]) -> NDArray[np.bool_]:

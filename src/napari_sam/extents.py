@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.cleanup import largest_piece
+from napari_sam.crops import Crop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,10 +54,15 @@ def union(*extents: Extent) -> Extent:
 
 def mask_extent(mask: NDArray[np.bool_]) -> Extent:
     """Extent of a mask ``(h, w)``."""
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if rows.size == 0:
+    return crop_extent(Crop.of(mask))
+
+
+def crop_extent(mask: Crop) -> Extent:
+    """Extent of a mask, which must be cropped tightly."""
+    if not mask:
         return NOTHING
-    return float(rows[0]), float(columns[0]), float(rows[-1]), float(columns[-1])
+    rows, columns = mask.window
+    return float(rows.start), float(columns.start), float(rows.stop - 1), float(columns.stop - 1)
 
 
 def logits_extent(logits: NDArray[np.float32], frame: Frame) -> Extent:

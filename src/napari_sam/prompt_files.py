@@ -103,7 +103,7 @@ def _to_json(given: Prompt) -> dict[str, Any]:
     if given.box is not None:
         said["box"] = given.box
     if given.mask is not None:
-        said["mask"] = _to_runs(given.mask)
+        said["mask"] = _to_runs(given.mask.full())
     return said
 
 

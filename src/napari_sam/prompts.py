@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import operator
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.crops import Crop
+
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -17,15 +19,18 @@ if TYPE_CHECKING:
     from napari_sam.image import Frame
     from napari_sam.stack import Plane
 
+Point = tuple[float, float]
+
 SURE_LOGIT = 8.0  # a given mask is as sure as this: sigmoid(8) = 0.9997
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, init=False)
 class Prompt:
     """Where one object is on one plane: clicks, a box, a mask, or any of them together.
 
     All coordinates are data (row, column) with pixel centres at integers. Sequences are stored as tuples, the mask
-    as a read-only copy; two prompts are equal when all they say is equal.
+    as a `Crop` of its own, which takes no more memory than the object; two prompts are equal when all they say is
+    equal.
 
     Parameters
     ----------
@@ -38,9 +43,9 @@ class Prompt:
     box : ((float, float), (float, float)) or None
         Two opposite corners, in any order. They are the centres of the outermost pixels: an object of the one pixel
         (5, 7) has the box ``[[5, 7], [5, 7]]``.
-    mask : ndarray of bool or None
-        ``(h, w)``, the object as it is known so far, e.g. painted. An empty one, with nothing else, says that the
-        object is not on this plane.
+    mask : ndarray of bool, Crop or None
+        ``(h, w)``, the whole plane with the object as it is known so far, e.g. painted; `Crop.full` gives it back. An
+        empty one, with nothing else, says that the object is not on this plane.
     object_id : int
         The label that the object gets, at least 1.
 
@@ -51,44 +56,45 @@ class Prompt:
         where the image is known, by `check_inside`.
     """
 
-    plane: Plane = ()
-    points: Sequence[Sequence[float]] = ()
-    _: KW_ONLY
-    point_labels: Sequence[int] | None = None
-    box: Sequence[Sequence[float]] | None = None
-    mask: NDArray[np.bool_] | None = None
-    object_id: int = 1
+    plane: Plane
+    points: tuple[Point, ...]
+    point_labels: tuple[int, ...]
+    box: tuple[Point, Point] | None
+    mask: Crop | None
+    object_id: int
 
-    def __post_init__(self) -> None:
-        points = _checked_points(self.points)
+    def __init__(
+        self,
+        plane: Plane = (),
+        points: Sequence[Sequence[float]] = (),
+        *,
+        point_labels: Sequence[int] | None = None,
+        box: Sequence[Sequence[float]] | None = None,
+        mask: NDArray[np.bool_] | Crop | None = None,
+        object_id: int = 1,
+    ) -> None:
+        clicks = _checked_points(points)
         checked = {
-            "plane": _checked_plane(self.plane),
-            "points": points,
-            "point_labels": _checked_labels(self.point_labels, len(points)),
-            "box": _checked_box(self.box),
-            "mask": _checked_mask(self.mask),
-            "object_id": _checked_object_id(self.object_id),
+            "plane": _checked_plane(plane),
+            "points": clicks,
+            "point_labels": _checked_labels(point_labels, len(clicks)),
+            "box": _checked_box(box),
+            "mask": _checked_mask(mask),
+            "object_id": _checked_object_id(object_id),
         }
         for name, value in checked.items():
-            object.__setattr__(self, name, value)
-        if self.mask is not None and not self.mask.any() and (self.points or self.box is not None):
+            object.__setattr__(self, name, value)  # as the `__init__` of any frozen dataclass does
+        if self.mask is not None and not self.mask and (self.points or self.box is not None):
             msg = "mask is empty, which says that the object is not here, but there are points or a box; leave one out"
             raise ValueError(msg)
         if not self.points and self.box is None and self.mask is None:
             msg = "prompt is empty: expected points, a box or a mask; give at least one of them"
             raise ValueError(msg)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Prompt):
-            return NotImplemented
-        return self is other or self._content() == other._content()  # the content may be a mask of a large plane
-
-    def __hash__(self) -> int:
-        return hash(self._content())
-
-    def _content(self) -> tuple[Hashable, ...]:
-        mask = None if self.mask is None else (self.mask.shape, self.mask.tobytes())
-        return (self.plane, self.points, self.point_labels, self.box, mask, self.object_id)
+    @property
+    def painted(self) -> Crop | None:
+        """The mask, if there is nothing else: walks then take it as it is."""
+        return None if self.points or self.box is not None else self.mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,13 +206,13 @@ def to_model_frame(
     return ModelPrompts(coords, labels, boxes, dense)
 
 
-def mask_to_logits(mask: NDArray[np.bool_], frame: Frame, *, low_res_stride: int) -> NDArray[np.float32]:
+def mask_to_logits(mask: Crop, frame: Frame, *, low_res_stride: int) -> NDArray[np.float32]:
     """Turn a mask into the low-res logits that a very sure decoder would have given for it.
 
     Parameters
     ----------
-    mask : ndarray of bool
-        ``(h, w)``, the whole plane.
+    mask : Crop of bool
+        Of the plane.
     frame : Frame
         Geometry of the plane, or of a window of it.
     low_res_stride : int
@@ -218,11 +224,14 @@ def mask_to_logits(mask: NDArray[np.bool_], frame: Frame, *, low_res_stride: int
         ``(H/low_res_stride, W/low_res_stride)``: ``(2 * coverage - 1) * 8``, where coverage is the share of the cell
         that the mask fills; -8 in the padding.
     """
+    seen = mask.cut(frame.window)
     rows, columns = (
-        _overlap(size, padded // low_res_stride, low_res_stride / scale)
-        for size, padded, scale in zip(frame.original_size, frame.padded_size, frame.scale, strict=True)
+        _overlap(size, padded // low_res_stride, low_res_stride / scale, -first)
+        for size, padded, scale, first in zip(
+            seen.pixels.shape, frame.padded_size, frame.scale, (seen.top, seen.left), strict=True
+        )
     )
-    coverage = rows @ mask[frame.window].astype(np.float32) @ columns.T
+    coverage = rows @ seen.pixels.astype(np.float32) @ columns.T
     return ((2 * coverage - 1) * SURE_LOGIT).astype(np.float32)
 
 
@@ -271,7 +280,7 @@ def _checked_plane(plane: Plane) -> Plane:
     return checked
 
 
-def _checked_points(points: Sequence[Sequence[float]]) -> tuple[tuple[float, float], ...]:
+def _checked_points(points: Sequence[Sequence[float]]) -> tuple[Point, ...]:
     array = _finite(points, "points")
     if array.size == 0:
         return ()
@@ -294,7 +303,7 @@ def _checked_labels(labels: Sequence[int] | None, count: int) -> tuple[int, ...]
     return tuple(int(label) for label in checked)
 
 
-def _checked_box(box: Sequence[Sequence[float]] | None) -> tuple[tuple[float, float], tuple[float, float]] | None:
+def _checked_box(box: Sequence[Sequence[float]] | None) -> tuple[Point, Point] | None:
     if box is None:
         return None
     array = _finite(box, "box")
@@ -305,15 +314,14 @@ def _checked_box(box: Sequence[Sequence[float]] | None) -> tuple[tuple[float, fl
     return (top, left), (bottom, right)
 
 
-def _checked_mask(mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+def _checked_mask(mask: NDArray[np.bool_] | Crop | None) -> Crop | None:
     if mask is None:
         return None
-    checked = np.array(mask)
-    if checked.ndim != 2 or checked.dtype != np.bool_:
-        msg = f"mask must be boolean (h, w), got {checked.dtype} {checked.shape}; of a label image take labels == id"
+    pixels = mask.pixels if isinstance(mask, Crop) else np.asarray(mask)
+    if pixels.ndim != 2 or pixels.dtype != np.bool_:
+        msg = f"mask must be boolean (h, w), got {pixels.dtype} {pixels.shape}; of a label image take labels == id"
         raise ValueError(msg)
-    checked.flags.writeable = False
-    return checked
+    return mask.trimmed() if isinstance(mask, Crop) else Crop.of(pixels)
 
 
 def _checked_object_id(object_id: int) -> int:

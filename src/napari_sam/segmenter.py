@@ -7,8 +7,6 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, get_args
 
-import numpy as np
-
 from napari_sam.cache import EmbeddingCache
 from napari_sam.cache_store import as_location
 from napari_sam.checkpoints import load_sam
@@ -319,9 +317,8 @@ class Segmenter:
 
     def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         """Where walks start on one plane: painted masks as they are, other prompts decoded."""
-        painted = [prompt for prompt in prompts if prompt.mask is not None and prompt.box is None and not prompt.points]
-        states = self._decode(plane, [prompt for prompt in prompts if prompt not in painted])
-        states += [self._painted(prompt) for prompt in painted]
+        states = self._decode(plane, [prompt for prompt in prompts if prompt.painted is None])
+        states += [self._painted(prompt, prompt.painted) for prompt in prompts if prompt.painted is not None]
         return settle(states, read_plane(self._turned_labels, plane))
 
     def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
@@ -331,12 +328,11 @@ class Segmenter:
         found = predict_low_res(self._sam, embedding, prompts)
         return [PlaneState.decoded(prompt.object_id, plane, *each) for prompt, each in zip(prompts, found, strict=True)]
 
-    def _painted(self, prompt: Prompt) -> PlaneState:
-        mask = np.asarray(prompt.mask)
+    def _painted(self, prompt: Prompt, mask: Crop) -> PlaneState:
         frame = self._cache.find_frame(mask)
         low_res = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
         logits = Crop.around(low_res, low_res > -SURE_LOGIT, outside=-SURE_LOGIT)
-        return PlaneState(prompt.object_id, prompt.plane, Crop.of(mask), 1.0, logits, frame)
+        return PlaneState(prompt.object_id, prompt.plane, mask, 1.0, logits, frame)
 
     def _check(self, prompt: Prompt) -> None:
         self._stack.check_plane(prompt.plane)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from napari_sam.crops import Crop
 from napari_sam.orientation import Orientation
 from napari_sam.prompts import Prompt
 from napari_sam.stack import Stack, open_stack
@@ -107,7 +108,7 @@ def to_level(prompt: Prompt, shape: Sequence[int], level_shape: Sequence[int]) -
         plane=tuple(int((index + 0.5) * factor) for index, factor in zip(prompt.plane, zoom, strict=False)),
         points=shrink(prompt.points).tolist(),
         box=box,
-        mask=None if prompt.mask is None else _shrink_mask(prompt.mask, (level_shape[-2], level_shape[-1])),
+        mask=None if prompt.mask is None else _shrunk(prompt.mask, (level_shape[-2], level_shape[-1])),
     )
 
 
@@ -130,10 +131,10 @@ def enlarge(labels: Any, full: Any) -> None:
         full[plane] = resample(labels[there], (height, width))
 
 
-def _shrink_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Resize a mask to a smaller size; an object that falls between the pixels keeps one of them."""
-    small = resample(mask, size)
-    if mask.any() and not small.any():
-        middle = np.argwhere(mask).mean(axis=0) * size / mask.shape
+def _shrunk(mask: Crop, size: tuple[int, int]) -> Crop:
+    """Resize the plane of a mask to a smaller size; an object that falls between the pixels keeps one of them."""
+    small = resample(mask.full(), size)
+    if mask and not small.any():
+        middle = mask.centre * size / mask.shape
         small[tuple(np.minimum(middle.astype(int), np.subtract(size, 1)))] = True
-    return small
+    return Crop.of(small)

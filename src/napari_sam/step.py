@@ -119,14 +119,13 @@ class StepPrompt:
     def prompt(self, state: PlaneState) -> Prompt:
         """Make the prompt for the plane after that of ``state``, whose mask must not be empty.
 
-        Its mask has the size of the object alone: ``state.mask_input`` is sent beside it, takes its place and says
-        where it is. A thousand masks of a large plane would take gigabytes.
+        ``state.mask_input`` is sent beside it and takes the place of its mask.
         """
         return Prompt(
             state.plane,
             interior_points(state.mask, self.points),
             box=widened_box(state.mask, self.margin) if self.box else None,
-            mask=state.mask.pixels if self.mask else None,
+            mask=state.mask if self.mask else None,
             object_id=state.object_id,
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from napari_sam import predictor
 from napari_sam.embeddings import ImageEmbedding
-from napari_sam.extents import NOTHING, logits_extent, mask_extent, union
+from napari_sam.extents import NOTHING, crop_extent, logits_extent, union
 from napari_sam.plane_embedding import PlaneEmbedding
 from napari_sam.predictor import MaskInput
 
@@ -168,7 +168,7 @@ def _shape_extent(prompt: Prompt, given: LowRes | MaskInput | None) -> Extent:
         (top, left), (bottom, right) = prompt.box
         box = top, left, bottom, right
     if given is None:
-        return box if prompt.mask is None else union(box, mask_extent(prompt.mask))
+        return box if prompt.mask is None else union(box, crop_extent(prompt.mask))
     if not isinstance(given, MaskInput):
         msg = "here logits need the frame that they were seen in, expected mask_input=prediction.mask_input()"
         raise ValueError(msg)

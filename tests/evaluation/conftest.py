@@ -37,7 +37,7 @@ class Walker:
         self.labels[:] = 1
         for object_id in sorted({prompt.object_id for prompt in prompts}):
             own = [prompt for prompt in prompts if prompt.object_id == object_id]
-            absent = [prompt.plane[0] for prompt in own if prompt.mask is not None and not prompt.mask.any()]
+            absent = [prompt.plane[0] for prompt in own if prompt.mask is not None and not prompt.mask]
             anchors = [prompt.plane[0] for prompt in own if prompt.plane[0] not in absent]
             first = max([start or 0, *(z + 1 for z in absent if z < min(anchors))])
             last = min([len(TRUTH) if stop is None else stop, *(z for z in absent if z > max(anchors))])

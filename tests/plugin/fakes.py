@@ -64,7 +64,7 @@ class FakeSegmenter:
         self.components = components
         self.walks.append((tuple(prompts), axis, start, stop))
         anchors = {(prompt.object_id, prompt.plane[axis]) for prompt in prompts}
-        absent = [prompt for prompt in prompts if prompt.mask is not None and not prompt.mask.any()]
+        absent = [prompt for prompt in prompts if prompt.mask is not None and not prompt.mask]
         for prompt in prompts:
             for position in range(start, stop):
                 way = sorted((prompt.plane[axis], position))
@@ -83,7 +83,7 @@ class FakeSegmenter:
 
     def _mask(self, prompt, radius):
         if prompt.mask is not None and not prompt.points:
-            return prompt.mask
+            return prompt.mask.full()
         centre = prompt.points[0] if prompt.points else np.mean(prompt.box, axis=0)
         return disc(centre, self.view.level_shape, radius)
 

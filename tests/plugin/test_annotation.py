@@ -248,7 +248,7 @@ def test_a_negative_click_on_a_walked_plane_refines_what_the_walk_found(studio):
     studio.annotation.aim(positive=False)
     studio.click(4, 22, 25)
     prompt, _ = studio.segmenter.asked[-1]
-    np.testing.assert_array_equal(prompt.mask, disc(CLICK[1:], SHAPE[1:]))
+    np.testing.assert_array_equal(prompt.mask.full(), disc(CLICK[1:], SHAPE[1:]))
     assert prompt.point_labels == (0,)
 
 
@@ -262,7 +262,7 @@ def test_an_object_that_ends_on_a_plane_is_not_behind_it_either(studio):
     studio.annotation.propagate()
     studio.work()
     prompts, _, start, stop = studio.segmenter.walks[-1]
-    assert [prompt.plane for prompt in prompts if prompt.mask is not None and not prompt.mask.any()] == [(4,)]
+    assert [prompt.plane for prompt in prompts if prompt.mask is not None and not prompt.mask] == [(4,)]
     assert (start, stop) == (2, 6)
     studio.commit()
     np.testing.assert_array_equal(studio.labels.data, _object(0, 1, 2, 3))
@@ -561,7 +561,7 @@ def test_a_label_of_the_result_becomes_an_anchor(studio):
     studio.labels.selected_label = 3
     studio.annotation.take_labels()
     (prompt,) = studio.annotation.prompts()
-    np.testing.assert_array_equal(prompt.mask, mine[2] == 3)
+    np.testing.assert_array_equal(prompt.mask.full(), mine[2] == 3)
 
 
 def test_prompts_of_an_adopted_layer_are_committed_once_and_come_back_with_an_undo(studio):

@@ -134,7 +134,7 @@ def test_an_outline_is_a_box_and_a_mask(kind):
     shapes = layers.new_shapes(image, view)
     shapes.add(_square(0, 2, 12), shape_type=kind)
     (prompt,) = layers.read_prompts([shapes], image, view).prompts.values()
-    assert prompt.mask[7, 7]
+    assert prompt.mask.full()[7, 7]
     assert prompt.box is not None
     assert not prompt.points
 

@@ -293,7 +293,7 @@ def anchors(session: Session, object_ids: Collection[int]) -> tuple[Prompt, ...]
             if draft.said is not None:
                 found[key] = draft.said
             else:
-                found[key] = Prompt(key[1], mask=draft.mask.full(), object_id=key[0])
+                found[key] = Prompt(key[1], mask=draft.mask, object_id=key[0])
     return tuple(found[key] for key in sorted(found))
 
 
@@ -370,7 +370,7 @@ def _ask(session: Session, key: Key, number: int) -> Ask:
         return Ask(number, key, prompt, draft.choices[draft.chosen].mask_input)
     under = _under(session, key)
     if under is not None and under.mask and prompt.mask is None:
-        prompt = replace(prompt, mask=under.mask.full())
+        prompt = replace(prompt, mask=under.mask)
     return Ask(number, key, prompt)
 
 

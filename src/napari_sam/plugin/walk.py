@@ -109,7 +109,7 @@ def plan(
     start, stop = _what_changed(session, ids, axis, (start, stop))
     way = Route(object_ids=ids, axis=axis, start=start, stop=stop)
     seeds = tuple(prompt for prompt in anchors(session, ids) if way.holds(prompt.plane))
-    if all(seed.mask is not None and not seed.mask.any() for seed in seeds):
+    if all(seed.mask is not None and not seed.mask for seed in seeds):
         msg = (
             f"object {', '.join(map(str, ids))} has no prompt from plane {start} to {stop - 1}; click on it there first"
         )

@@ -12,7 +12,7 @@ from napari_sam.prompts import SURE_LOGIT
 from napari_sam.upscaling import upscaled
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,12 +24,13 @@ def settle(
     states: Sequence[PlaneState],
     labels: NDArray[np.integer[Any]],
     *,
-    weaker: Mapping[int, Collection[int]] = MappingProxyType({}),
+    claims: Sequence[float] | None = None,
+    held: Mapping[int, float] = MappingProxyType({}),
 ) -> list[PlaneState]:
     """Give every pixel of a plane to one object.
 
-    What other objects hold in ``labels`` is theirs, unless they are weaker; the rest goes to the highest logit. An
-    object that loses pixels loses them in its logits, too, so that it does not come back for them on the next plane.
+    What other objects hold in ``labels`` is theirs, unless their claim is weaker; the rest goes to the highest logit.
+    An object that loses pixels loses them in its logits, too, so that it does not come back for them on the next plane.
 
     Parameters
     ----------
@@ -37,19 +38,24 @@ def settle(
         Different objects on one plane.
     labels : ndarray of int
         ``(h, w)``, the current labels of the plane; voxels of the objects themselves count as free.
-    weaker : mapping of int to collection of int
-        Object id to those whose voxels count as free for it.
+    claims : sequence of float, optional
+        How likely each object is at home, at least 0. None: 0.
+    held : mapping of int to float
+        Object id to the claim of one whose voxels may be taken by those with a higher claim.
 
     Returns
     -------
     list of PlaneState
         In the same order; masks do not overlap.
     """
-    own = [0, *(state.object_id for state in states)]
-    free = [
-        state.mask.masked(np.isin(labels[state.mask.window], [*own, *weaker.get(state.object_id, ())]))
-        for state in states
-    ]
+    may_be_taken = {**held, 0: -np.inf, **dict.fromkeys((state.object_id for state in states), -np.inf)}
+    ids = np.array(sorted(may_be_taken), labels.dtype)
+    least = np.array([may_be_taken[int(i)] for i in ids])
+    free = []
+    for state, claim in zip(states, claims or [0.0] * len(states), strict=True):
+        here = labels[state.mask.window]
+        nearest = np.searchsorted(ids, here).clip(max=len(ids) - 1)
+        free.append(state.mask.masked((ids[nearest] == here) & (least[nearest] < claim)))
     return share([without_lost(state, mask) for state, mask in zip(states, free, strict=True)])
 
 

@@ -143,11 +143,12 @@ class Walker:
         self, plane: Plane, steps: Sequence[Step], rivals: Mapping[int, Step] = MappingProxyType({})
     ) -> list[PlaneState]:
         """Share the pixels of a plane, see `sharing.settle`, and keep one component of what that splits if asked to."""
-        weaker = {
-            step.state.object_id: [i for i, rival in rivals.items() if rival.course.survival < step.course.survival]
-            for step in steps
-        }
-        settled = settle([step.state for step in steps], self.get_labels(plane), weaker=weaker)
+        settled = settle(
+            [step.state for step in steps],
+            self.get_labels(plane),
+            claims=[step.course.survival for step in steps],
+            held={object_id: rival.course.survival for object_id, rival in rivals.items()},
+        )
         return [without_lost(state, self._pieces(state.mask)) for state in settled]
 
     def beaten(self, rivals: Mapping[int, Step], winners: Sequence[Step]) -> list[Step]:

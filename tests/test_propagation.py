@@ -9,7 +9,8 @@ from scipy.ndimage import label
 from napari_sam.crops import Crop
 from napari_sam.image import Frame
 from napari_sam.labels import write_masks
-from napari_sam.propagation import latest, propagate
+from napari_sam.plane_mask import latest
+from napari_sam.propagation import propagate
 from napari_sam.sharing import settle
 from napari_sam.step import PlaneState, StepPrompt, StopRules
 from napari_sam.views import Decoded

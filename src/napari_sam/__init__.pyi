@@ -1,9 +1,9 @@
 from .checkpoints import load_sam
 from .confidence import confidences, weakest
 from .evidence import Evidence
+from .plane_mask import PlaneMask
 from .predictor import MaskPrediction
 from .prompts import Prompt
-from .propagation import PlaneMask
 from .seeds import prompts_from_labels, prompts_from_points
 from .segmenter import Segmenter
 from .step import StepPrompt, StopRules

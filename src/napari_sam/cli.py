@@ -34,8 +34,8 @@ from napari_sam.orientation import Orientation, axis_order
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
+    from napari_sam.plane_mask import PlaneMask
     from napari_sam.prompts import Prompt
-    from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
 T = TypeVar("T")
@@ -309,7 +309,7 @@ def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[
 
 def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | None = None) -> None:
     """Print where each object was found and why it was not followed further."""
-    from napari_sam.propagation import latest
+    from napari_sam.plane_mask import latest
 
     by_object: dict[int, list[PlaneMask]] = defaultdict(list)
     for mask in latest(found):

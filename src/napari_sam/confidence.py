@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.plane_mask import latest
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam.propagation import PlaneMask
+    from napari_sam.plane_mask import PlaneMask
 
 # Coefficients of two logistic regressions on `features`, which tools/calibrate_confidence.py fits to training volumes
 # and made-up stacks: for planes with a mask, and for the empty ones on which a walk has ended.
@@ -58,11 +60,10 @@ def confidences(plane_masks: Sequence[PlaneMask], *, axis: int = 0) -> list[floa
         the probability that the object is not there. A plane that the user showed has what the model expects of it, 1
         if it was painted. Where only an older mask was cleared away it is 1.
     """
-    expected = np.ones(len(plane_masks))
-    for own in _tracks(plane_masks, axis):
-        walk = [plane_masks[i] for i in own]
-        expected[own] = _expected(walk, features(walk, axis=axis))
-    return [float(value) for value in expected]
+    expected: dict[PlaneMask, float] = {}
+    for walk in _walks(plane_masks, axis):
+        expected |= zip(walk, _expected(walk, features(walk, axis=axis)).tolist(), strict=True)
+    return [expected.get(each, 1.0) for each in plane_masks]
 
 
 def weakest(plane_masks: Sequence[PlaneMask], n: int, *, axis: int = 0) -> list[PlaneMask]:
@@ -86,9 +87,7 @@ def weakest(plane_masks: Sequence[PlaneMask], n: int, *, axis: int = 0) -> list[
     list of PlaneMask
         The most urgent first.
     """
-    urgent = [
-        pair for own in _tracks(plane_masks, axis) for pair in _most_urgent([plane_masks[i] for i in own], n, axis)
-    ]
+    urgent = [pair for walk in _walks(plane_masks, axis) for pair in _most_urgent(walk, n, axis)]
     return [each for _, each in sorted(urgent, key=lambda pair: -pair[0])[:n]]
 
 
@@ -194,12 +193,10 @@ def _known(values: Sequence[float], *, unknown: float = 0.0) -> NDArray[np.float
     return np.nan_to_num(np.array(values, dtype=np.float64), nan=unknown)
 
 
-def _tracks(plane_masks: Sequence[PlaneMask], axis: int) -> list[list[int]]:
-    """Group the indices of what was last found by object and by the indices of the plane that stayed fixed."""
-    last = {(each.object_id, each.plane): index for index, each in enumerate(plane_masks)}
-    tracks: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index in last.values():
-        each = plane_masks[index]
+def _walks(plane_masks: Sequence[PlaneMask], axis: int) -> list[list[PlaneMask]]:
+    """Group what was last found by object and by the indices of the plane that stayed fixed."""
+    walks: dict[tuple[int, ...], list[PlaneMask]] = defaultdict(list)
+    for each in latest(plane_masks):
         if not isnan(each.evidence.predicted_iou):  # else no walk came here: an older mask was cleared away
-            tracks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(index)
-    return list(tracks.values())
+            walks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(each)
+    return list(walks.values())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam.orientation import Orientation
-    from napari_sam.propagation import PlaneMask
+    from napari_sam.plane_mask import PlaneMask
 
 Labels = NDArray[np.integer[Any]]  # (z, y, x)
 Point = tuple[int, int, int]

@@ -17,7 +17,7 @@ from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read
 from napari_sam.model.sam import Sam
 from napari_sam.orientation import Orientation, axis_order, turn
 from napari_sam.prompts import SURE_LOGIT, Prompt, check_inside, mask_to_logits
-from napari_sam.propagation import PlaneMask, propagate
+from napari_sam.propagation import propagate
 from napari_sam.sharing import settle, share
 from napari_sam.stack import open_stack
 from napari_sam.step import PlaneState, StepPrompt, StopRules
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_sam.contrast import Limits
+    from napari_sam.plane_mask import PlaneMask
     from napari_sam.predictor import LowRes, MaskInput, MaskPrediction
     from napari_sam.stack import Plane
     from napari_sam.tiles import TileChoice

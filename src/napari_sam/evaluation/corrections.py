@@ -12,7 +12,7 @@ from napari_sam.evaluation.walks import Found, Volume, by_position
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Target
-    from napari_sam.propagation import PlaneMask
+    from napari_sam.plane_mask import PlaneMask
 
 Choose = Callable[[Sequence["PlaneMask"], int], Sequence["PlaneMask"]]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam.evaluation.scores import Target, first_prompt
+from napari_sam.plane_mask import PlaneMask, latest
 from napari_sam.prompts import Prompt
-from napari_sam.propagation import PlaneMask, latest
 
 if TYPE_CHECKING:
     from napari_sam.segmenter import Segmenter

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from napari_sam.components import Components
     from napari_sam.crops import Crop
+    from napari_sam.plane_mask import PlaneMask
     from napari_sam.plugin.results import Entry
     from napari_sam.plugin.session import Draft
     from napari_sam.plugin.stage import Tool
     from napari_sam.plugin.walk import Direction, PlaneScore, Route
     from napari_sam.prompts import Prompt
-    from napari_sam.propagation import PlaneMask
 
 
 class Annotation(Drafting):

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from napari_sam.crops import Crop
+    from napari_sam.plane_mask import PlaneMask
     from napari_sam.plugin.bench import Bench
     from napari_sam.plugin.drafts import Look
     from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.walk import Route
     from napari_sam.prompts import Prompt
-    from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
     OnEnd = Callable[[Exception | None], None]

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from napari_sam.components import Components
     from napari_sam.crops import Crop
     from napari_sam.evidence import Evidence
+    from napari_sam.plane_mask import PlaneMask
     from napari_sam.plugin.session import Key, Session
     from napari_sam.prompts import Prompt
-    from napari_sam.propagation import PlaneMask
     from napari_sam.stack import Plane
 
 _CHANNELS = 4  # as many dyes as are often seen together

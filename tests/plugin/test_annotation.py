@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
 
+from napari_sam.cleanup import Cleanup
+
+
 SHAPE = (6, 40, 50)
 CLICK = (2, 20, 25)
+BOX = [[2, 10, 10], [2, 10, 30], [2, 30, 30], [2, 30, 10]]
 
 
 @pytest.fixture
@@ -20,6 +24,14 @@ def _object(*planes, radius=RADIUS, value=1):
     for plane in planes:
         labels[plane][disc(CLICK[1:], SHAPE[1:], radius)] = value
     return labels
+
+
+def _give_up_a_polygon(shapes):
+    """Click twice on one place: napari begins a polygon and removes it."""
+    event = SimpleNamespace(position=CLICK, pos=(200, 250), type="mouse_press")
+    shapes.mode = "add_polygon"
+    for callbacks in (shapes.mouse_drag_callbacks, shapes.mouse_double_click_callbacks):
+        callbacks[-1](shapes, event)
 
 
 def test_the_layers_are_there_before_anything_is_pressed(studio):
@@ -205,6 +217,50 @@ def test_an_id_that_the_labels_cannot_hold_writes_nothing_and_says_so(studio):
     assert studio.preview.any()
 
 
+def test_an_object_without_a_mask_is_not_committed_and_says_what_to_do(studio):
+    """An empty step came into the history, and the number of the object was used up."""
+    studio.annotation.paint((2,), disc(CLICK[1:], SHAPE[1:]).astype(int))
+    studio.annotation.paint((2,), np.zeros(SHAPE[1:], int))
+    with pytest.raises(ValueError, match="object 1 has no mask on any plane: click again"):
+        studio.commit()
+    assert studio.labels is None
+    assert studio.annotation.object_id == 1
+
+
+def test_an_object_without_a_mask_stays_behind_when_others_are_committed(studio):
+    studio.click(*CLICK)
+    studio.annotation.paint((4,), 2 * disc(CLICK[1:], SHAPE[1:]))
+    studio.annotation.paint((4,), np.zeros(SHAPE[1:], int))
+    studio.commit()
+    np.testing.assert_array_equal(studio.labels.data, _object(2))
+    assert studio.annotation.session.object_ids == {2}
+
+
+def test_a_committed_object_is_removed_by_committing_it_empty(studio):
+    studio.click(*CLICK)
+    studio.commit()
+    studio.annotation.reopen(1)
+    studio.annotation.paint((2,), np.zeros(SHAPE[1:], int))
+    studio.commit()
+    assert not studio.labels.data.any()
+
+
+def test_an_object_that_the_clean_up_would_drop_is_a_draft_again(studio):
+    studio.annotation.result.cleanup = Cleanup(min_size=10**5)
+    studio.click(*CLICK)
+    studio.commit()
+    assert "lower Min. size" in str(studio.errors[0])
+    np.testing.assert_array_equal(studio.preview, _object(2))
+
+
+def test_a_label_that_the_user_painted_is_not_given_to_the_next_object(studio):
+    studio.click(*CLICK)
+    studio.commit()
+    studio.labels.selected_label = 2
+    studio.labels.paint((0, 3, 3), 2)
+    assert studio.annotation.object_id == 3
+
+
 def test_a_commit_is_undone_in_a_layer_whose_type_was_converted(studio):
     mine = studio.viewer.add_labels(np.zeros(SHAPE, np.uint8))
     studio.annotation.set_result(mine)
@@ -307,12 +363,10 @@ def test_nothing_of_one_object_reaches_the_next(studio):
 
 def test_a_polygon_that_was_given_up_leaves_the_next_shape_to_its_own_object(studio):
     """Two clicks on one place: from then on every shape went to the object of the one before it."""
-    shapes, event = studio.annotation.stage.shapes, SimpleNamespace(position=CLICK, pos=(200, 250), type="mouse_press")
-    shapes.mode = "add_polygon"
-    for callbacks in (shapes.mouse_drag_callbacks, shapes.mouse_double_click_callbacks):
-        callbacks[-1](shapes, event)
+    shapes = studio.annotation.stage.shapes
+    _give_up_a_polygon(shapes)
     studio.annotation.aim(object_id=7)
-    shapes.add([[2, 10, 10], [2, 10, 30], [2, 30, 30], [2, 30, 10]], shape_type="rectangle")
+    shapes.add(BOX, shape_type="rectangle")
     studio.work()
     assert {object_id for object_id, _ in studio.annotation.session.drafts} == {7}
     assert len(shapes.features) == len(shapes.data) == 1

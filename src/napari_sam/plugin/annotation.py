@@ -135,9 +135,9 @@ class Annotation(Drafting):
         Raises
         ------
         ValueError
-            If the result cannot hold an id; nothing is written then.
+            If there is nothing to write of any of them, or the result cannot hold an id; nothing is written then.
         """
-        ids = {one for one, _ in self.session.drafts if object_ids is None or one in object_ids}
+        ids = self._worth_writing({one for one, _ in self.session.drafts if object_ids is None or one in object_ids})
         if not ids:
             return
         if self.result.labels is None:
@@ -257,6 +257,16 @@ class Annotation(Drafting):
         look = self.result.around(others, self.view)
         self._jobs.walk(self.bench, seeds, way, look, on_found=on_found, on_end=on_end)
         self._on_change()
+
+    def _worth_writing(self, object_ids: Collection[int]) -> set[int]:
+        """Leave out objects without a mask, unless they have voxels that go; if that leaves none, say so."""
+        masked = {one for (one, _), draft in self.session.drafts.items() if draft.mask}
+        found = {one for one in object_ids if one in masked or not self.result.is_fresh(one)}
+        if object_ids and not found:
+            which = f"object {min(object_ids)} has" if len(object_ids) == 1 else "these objects have"
+            msg = f"{which} no mask on any plane: click again, or drag a box, then commit"
+            raise ValueError(msg)
+        return found
 
     def _write(self, entry: Entry, run: Callable[[], Iterator[None]]) -> None:
         """Let a commit go into the labels or out of them, in a thread."""

@@ -257,6 +257,7 @@ class Drafting:
     def _on_stroke(self, stroke: Stroke) -> None:
         if not self._is_resting:
             self._remember(stroke)
+            self._on_largest_id(self.result.largest_id)
             self._on_change()
 
     def _remember(self, wrote: Entry | Stroke | None = None) -> None:

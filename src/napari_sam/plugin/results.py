@@ -111,14 +111,13 @@ class Result:
             raise ValueError(msg)
         written = {one: frozenset(plane for who, plane in crops if who == one) for one in commit.object_ids}
         left = {(one, plane) for one in written for plane in self._planes_of(one) - written[one]}
-        known = self.largest_id if self._searched is self.labels else np.inf
         writing = Writing(
             partial(_data_of_the_moment, self.labels, self.labels.data, view),
             {**crops, **dict.fromkeys(left, Crop.empty(view.plane_shape))},
             view,
             cleanup=self.cleanup,
             overlap="keep" if self.labels.preserve_labels else self.overlap,
-            fresh={one for one in written if one > known and self.entry_of(one) is None},
+            fresh={one for one in written if self.is_fresh(one)},
         )
         entry = Entry(commit, away, written, writing)
         self.entries += (entry,)
@@ -183,6 +182,12 @@ class Result:
         """Find the latest commit that wrote an object."""
         return next((one for one in reversed(self.entries) if object_id in one.written), None)
 
+    def is_fresh(self, object_id: int) -> bool:
+        """Whether an object is known to have no voxels in the layer."""
+        if self.labels is not None and self._searched is not self.labels:
+            return False  # nobody has looked yet
+        return object_id > self.largest_id and self.entry_of(object_id) is None
+
     def largest_ids(self) -> Iterator[int]:
         """Look for the largest id, plane by plane; a job, because the labels may be on disk."""
         labels, largest = self.labels, 0
@@ -200,6 +205,7 @@ class Result:
     def _on_paint(self, event: Any) -> None:
         del event
         if self.labels is not None:
+            self.largest_id = max(self.largest_id, int(self.labels.selected_label))
             self._on_stroke(Stroke(self.labels))
 
 

@@ -143,7 +143,12 @@ class Writing:
 
     def _cleaned(self) -> Crops:
         """Clean up what is there; a plane without the object stays without it."""
-        return {**self.crops, **cleaned({key: crop for key, crop in self.crops.items() if crop}, self._cleanup)}
+        masks = {key: crop for key, crop in self.crops.items() if crop}
+        clean = cleaned(masks, self._cleanup)
+        if masks and not any(clean.values()):
+            msg = "the clean-up leaves nothing to commit: lower Min. size or Smooth under More, then commit again"
+            raise ValueError(msg)
+        return {**self.crops, **clean}
 
     def _take_back(self, labels: Any) -> None:
         for block in reversed(self._blocks):

@@ -8,7 +8,6 @@ from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
 
 from napari_sam.cleanup import Cleanup
 
-
 SHAPE = (6, 40, 50)
 CLICK = (2, 20, 25)
 BOX = [[2, 10, 10], [2, 10, 30], [2, 30, 30], [2, 30, 10]]
@@ -370,6 +369,26 @@ def test_a_polygon_that_was_given_up_leaves_the_next_shape_to_its_own_object(stu
     studio.work()
     assert {object_id for object_id, _ in studio.annotation.session.drafts} == {7}
     assert len(shapes.features) == len(shapes.data) == 1
+
+
+def test_a_polygon_that_was_given_up_in_an_adopted_layer_leaves_the_next_shape_to_its_own_object(studio):
+    mine = studio.viewer.add_shapes(ndim=3, features={"object": np.zeros(0, int)}, feature_defaults={"object": 3})
+    studio.annotation.stage.adopt([mine])
+    _give_up_a_polygon(mine)
+    mine.feature_defaults = {"object": 7}
+    mine.add(BOX, shape_type="rectangle")
+    studio.work()
+    assert studio.annotation.session.object_ids == {7}
+
+
+def test_a_polygon_that_was_given_up_before_its_layer_was_adopted_is_forgotten(studio):
+    mine = studio.viewer.add_shapes(ndim=3, features={"object": np.zeros(0, int)}, feature_defaults={"object": 3})
+    _give_up_a_polygon(mine)
+    studio.annotation.stage.adopt([mine])
+    mine.feature_defaults = {"object": 7}
+    mine.add(BOX, shape_type="rectangle")
+    studio.work()
+    assert studio.annotation.session.object_ids == {7}
 
 
 def test_a_shape_that_was_only_begun_is_no_prompt(studio):

@@ -103,7 +103,8 @@ def place_anew(layer: Points | Shapes, image: Image, view: ImageView) -> None:
 def drop_given_up(layer: Points | Shapes) -> None:
     """Drop the features of a shape that the user gave up: napari removes such a shape, and leaves its row behind.
 
-    The next shape would be told by that row. (napari 0.6.2 to 0.9.2; paths, polygons and lassos with too few vertices.)
+    The next shape would take that row for its own, also in a layer of the user. (napari 0.6.2 to 0.9.2; paths,
+    polygons and lassos with too few vertices.)
     """
     if len(layer.features) > len(layer.data):
         layer.features = layer.features.iloc[: len(layer.data)]

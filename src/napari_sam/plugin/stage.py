@@ -94,11 +94,12 @@ class Stage:
             self._place_anew()
 
     def adopt(self, adopted: Iterable[Points | Shapes]) -> None:
-        """Take prompts from layers of the user, too; they are read and never changed."""
+        """Take prompts from layers of the user, too; no point or shape there is ever changed."""
         for layer in self.adopted:
             layer.events.data.disconnect(self._on_data)
         self.adopted = tuple(adopted)
         for layer in self.adopted:
+            drawn.drop_given_up(layer)
             layer.events.data.connect(self._on_data)
         if not self._held:
             self._on_prompts(False)
@@ -313,7 +314,7 @@ class Stage:
     def _on_data(self, event: Any) -> None:
         if not self._held and str(getattr(event, "action", "changed")) in _DONE:
             with self.held():
-                for layer in self._own:
+                for layer in (*self._own, *self.adopted):
                     drawn.drop_given_up(layer)
             self._on_prompts(str(getattr(event, "action", "")) == "added")
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import zarr
 from napari.layers import Image
 from tests.plugin.fakes import Studio, disc
 
@@ -92,6 +93,25 @@ def test_labels_without_the_axis_of_the_channels_are_committed_to():
     studio.undo()
     studio.undo()
     assert not mine.data.any()
+
+
+def test_labels_without_an_inner_axis_of_channels_are_laid_beside_the_image(studio):
+    """Of an image (z, channels, y, x) and labels (z, y, x) napari shows each plane of the labels as a channel."""
+    voxels = np.zeros((5, 40, 50), np.uint8)
+    mine = studio.viewer.add_labels(voxels)
+    studio.annotation.set_result(mine)
+    studio.work()
+    studio.click(*studio.points.world_to_data(studio.image.data_to_world((2, 1, 20, 25))))
+    studio.commit()
+    np.testing.assert_array_equal(voxels[2], disc((20, 25), SHAPE[2:]))
+    assert mine.get_value(studio.image.data_to_world((2, 2, 20, 25)), world=True) == 1
+    studio.undo()
+    assert not voxels.any()
+
+
+def test_labels_on_disk_are_not_read_to_lay_them_beside_the_image(studio):
+    mine = studio.viewer.add_labels(zarr.zeros(shape=(5, 40, 50), dtype="u1"))
+    assert not fits(mine, studio.annotation.view)
 
 
 def test_going_to_a_plane_keeps_the_channel_that_is_shown(studio):

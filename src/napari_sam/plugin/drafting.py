@@ -18,7 +18,7 @@ from napari_sam.plugin.drafts import DraftLabels
 from napari_sam.plugin.drawn import is_same
 from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
-from napari_sam.plugin.results import Result, fits
+from napari_sam.plugin.results import Result, fits, lie_beside
 from napari_sam.plugin.session import Session
 from napari_sam.plugin.stage import Stage
 from napari_sam.plugin.view import view_image
@@ -196,6 +196,8 @@ class Drafting:
             if self.result.entries:
                 self.history.forget()
             self._share_keys(with_result=False)
+            if labels is not None:
+                lie_beside(labels, self.image, self.view)
             self.result.choose(labels, is_empty=is_empty)
             self._share_keys(with_result=True)
             self._jobs.search(self.result.largest_ids, self._on_largest_id)

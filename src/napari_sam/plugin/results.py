@@ -13,12 +13,13 @@ from napari_sam.crops import Crop
 from napari_sam.labels import LABELS_DTYPE, check_ids
 from napari_sam.plugin.channels import Beside
 from napari_sam.plugin.drafts import draw
+from napari_sam.plugin.layers import geometry
 from napari_sam.plugin.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from napari.layers import Labels
+    from napari.layers import Image, Labels
     from numpy.typing import NDArray
 
     from napari_sam.crops import Window
@@ -210,8 +211,28 @@ class Result:
 
 
 def fits(labels: Labels, view: ImageView) -> bool:
-    """Whether labels are of an image's full resolution; they may lack a first axis that holds channels."""
-    return not labels.multiscale and (tuple(labels.data.shape) == view.shape or _is_beside(labels.data, view))
+    """Whether labels are of an image's full resolution; they may lack an axis that holds channels; see `lie_beside`."""
+    if labels.multiscale:
+        return False
+    lacks_channels = view.channels is not None and lacks(labels, view.shape, view.channels.axis)
+    may_lack_them = view.channels is not None and (view.channels.axis == 0 or isinstance(labels.data, np.ndarray))
+    return tuple(labels.data.shape) == view.shape or (lacks_channels and may_lack_them)
+
+
+def lacks(labels: Labels, shape: tuple[int, ...], axis: int) -> bool:
+    """Whether labels have a shape but for one of its axes."""
+    return tuple(labels.data.shape) == (*shape[:axis], *shape[axis + 1 :])
+
+
+def lie_beside(labels: Labels, image: Image, view: ImageView) -> None:
+    """Give labels the axis of channels that they lack, where it is not the first: napari lines up the last axes.
+
+    Their voxels stay where they are in memory; the layer takes the place of the image.
+    """
+    if view.channels is not None and view.channels.axis > 0 and lacks(labels, view.shape, view.channels.axis):
+        labels.data = np.expand_dims(labels.data, view.channels.axis)
+        for name, value in geometry(image, view).items():
+            setattr(labels, name, value)
 
 
 def _data_of_the_moment(labels: Labels, data: Any, view: ImageView) -> Any:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker
 
 from napari_sam.plugin.channels import channel_choices
 from napari_sam.plugin.panel import with_key
-from napari_sam.plugin.results import fits
+from napari_sam.plugin.results import fits, lacks
 from napari_sam.plugin.status import describe
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
 def _misfit(labels: Labels, annotation: Annotation) -> str:
     if labels.multiscale:
         return "a pyramid, which napari cannot edit"
+    for choice in channel_choices(annotation.image, annotation.view.order[-2:]):
+        if lacks(labels, annotation.view.shape, choice.axis):
+            chosen = annotation.view.channels is not None
+            return "without channels, and not in memory" if chosen else "without channels; choose More > Channels first"
     own, image = (" x ".join(map(str, shape)) for shape in (labels.data.shape, annotation.view.shape))
     return f"{own}, not {image}"
 

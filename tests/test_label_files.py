@@ -7,7 +7,7 @@ import zarr
 
 from napari_sam.crops import Crop
 from napari_sam.image_files import ImageFile, read_image
-from napari_sam.label_files import check_labels_output, open_labels, write_labels
+from napari_sam.label_files import check_labels_output, open_labels, read_labels, write_labels
 from napari_sam.labels import write_masks
 
 LABELS = np.zeros((3, 20, 30), np.uint32)
@@ -114,3 +114,14 @@ def test_an_output_is_refused_before_the_work(tmp_path):
 def test_labels_must_have_the_axes_of_the_image(tmp_path):
     with pytest.raises(ValueError, match="must have the axes ZYX"):
         write_labels(tmp_path / "labels.tif", LABELS[0], like=IMAGE)
+
+
+def test_ids_that_a_tiff_cannot_hold_are_refused_before_the_work(tmp_path):
+    """After hours of segmenting, writing the file ended with a traceback."""
+    with pytest.raises(ValueError, match="up to 4294967295"), open_labels(tmp_path / "a.tif", IMAGE, largest=2**32):
+        pytest.fail("nothing should be segmented")
+    with pytest.raises(ValueError, match=r"got 4294967296; write .*a\.zarr"):
+        write_labels(tmp_path / "a.tif", np.full((4, 5), 2**32))
+    assert not list(tmp_path.iterdir())
+    write_labels(tmp_path / "a.zarr", np.full((4, 5), 2**32))
+    assert read_labels(tmp_path / "a.zarr")[0, 0] == 2**32

@@ -30,6 +30,13 @@ def test_a_folder_that_is_missing_is_refused(tmp_path):
         check(tmp_path / "nowhere" / "table.csv", ".csv")
 
 
+def test_a_folder_that_may_not_be_written_to_is_refused_before_the_work(tmp_path, monkeypatch):
+    """Hours of segmenting ended with "Permission denied", and the labels were gone."""
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write everywhere
+    with pytest.raises(PermissionError, match=r"may not be written to; choose another one for table\.csv"):
+        check(tmp_path / "table.csv", ".csv")
+
+
 def test_a_file_appears_when_it_is_complete_and_not_before(tmp_path):
     path = tmp_path / "table.csv"
     with appears_when_complete(path) as temporary:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TIFF = (".tif", ".tiff")
 _ZARR = ".zarr"
+_LARGEST_IN_TIFF = 2**32 - 1  # OME-TIFF knows no integers of 64 bits
 _CHUNK = 1024  # pixels; a mask touches few chunks of a large plane, and small planes are one
 
 
@@ -60,12 +61,12 @@ def write_labels(
     Raises
     ------
     OSError, ValueError
-        As in `check_labels_output`, or if `labels` does not have the axes of `like`.
+        As in `check_labels_output`, or if `labels` does not have the axes of `like` or an id does not fit into a TIFF.
     """
     path = Path(path)
     check_labels_output(path, overwrite=overwrite)
     pixels = np.asarray(labels)
-    pixels = pixels.astype(np.min_scalar_type(pixels.max(initial=0)), copy=False)
+    pixels = pixels.astype(_dtype(path, pixels.max(initial=0)), copy=False)
     described = ImageFile(pixels, default_axes(pixels.ndim)) if like is None else _described_like(pixels, like)
     with appears_when_complete(path) as temporary:
         if path.suffix.lower() == _ZARR:
@@ -95,11 +96,11 @@ def open_labels(path: Path | str, like: ImageFile, *, largest: int, overwrite: b
     Raises
     ------
     OSError, ValueError
-        As in `check_labels_output`.
+        As in `check_labels_output`, or if the largest id does not fit into a TIFF.
     """
     path = Path(path)
     check_labels_output(path, overwrite=overwrite)
-    dtype = np.min_scalar_type(largest)
+    dtype = _dtype(path, largest)
     with appears_when_complete(path) as temporary:
         if path.suffix.lower() == _ZARR:
             yield _new_zarr(temporary, like.spatial_shape, dtype, like)
@@ -124,6 +125,14 @@ def check_labels_output(path: Path | str, *, overwrite: bool = False) -> None:
     if path.is_dir() and not any((path / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
         msg = f"{path} is a folder but not a zarr one, so it is not replaced; choose another name"
         raise FileExistsError(msg)
+
+
+def _dtype(path: Path, largest: int) -> np.dtype[Any]:
+    """Choose the smallest integers that hold the ids and fit into the file."""
+    if largest > _LARGEST_IN_TIFF and path.suffix.lower() in _TIFF:
+        msg = f"a TIFF holds ids up to {_LARGEST_IN_TIFF}, got {largest}; write {path.with_suffix(_ZARR)}, or renumber"
+        raise ValueError(msg)
+    return np.dtype(np.min_scalar_type(largest).name)  # by name: zarr does not know C's `unsigned long long`
 
 
 def _described_like(pixels: npt.NDArray[Any], like: ImageFile) -> ImageFile:

@@ -29,7 +29,7 @@ def check_output(path: Path, endings: tuple[str, ...], *, what: str, overwrite: 
     Raises
     ------
     OSError
-        If something is there that may not be overwritten, or the folder is missing.
+        If something is there that may not be overwritten, or the folder is missing or cannot be written to.
     ValueError
         If the name ends otherwise.
     """
@@ -37,11 +37,15 @@ def check_output(path: Path, endings: tuple[str, ...], *, what: str, overwrite: 
         *others, last = endings
         msg = f"{path} must end with {', '.join(others)}{' or ' * bool(others)}{last}: {what}"
         raise ValueError(msg)
-    if not path.absolute().parent.is_dir():
-        msg = f"folder {path.absolute().parent} does not exist; create it first"
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        msg = f"folder {folder} does not exist; create it first"
         raise FileNotFoundError(msg)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        msg = f"folder {folder} may not be written to; choose another one for {path.name}"
+        raise PermissionError(msg)
     if path.exists() and not overwrite:
-        msg = f"{path} exists; choose another name or allow overwriting it"
+        msg = f"{path} exists; choose another name, or replace it with --overwrite (in Python overwrite=True)"
         raise FileExistsError(msg)
 
 

@@ -156,6 +156,12 @@ class TestPrune:
         most = sum(cached.size for cached in three) - 1
         assert names(choose(reversed(three), now=NOW, max_size=most)) == [three[0].name]
 
+    @pytest.mark.parametrize("conditions", [{"older_than": timedelta(days=-1)}, {"max_size": -1}])
+    def test_a_negative_age_or_size_takes_nothing(self, three, conditions):
+        """`--max-gb -1` would have deleted everything."""
+        with pytest.raises(ValueError, match="must be at least 0"):
+            choose(three, now=NOW, **conditions)
+
     def test_no_condition_is_an_error(self, three):
         with pytest.raises(ValueError, match="condition"):
             choose(three, now=NOW)
@@ -192,7 +198,7 @@ class TestCommands:
         cached = fill(image(), [(0,)])
         assert run("cache", "info", cached.cache) == 0
         text = capsys.readouterr().out
-        assert all(word in text for word in ("4 x 16 x 16", "uint16", "tiny", "0 to 4096", "1 of 4", "1 images"))
+        assert all(word in text for word in ("4 x 16 x 16", "uint16", "tiny", "0 to 4096", "1 of 4", "1 image, "))
 
     def test_verify_exits_with_1_where_a_plane_is_spoilt(self, fill, capsys, tmp_path):
         cached, pixels = fill(image()), image()

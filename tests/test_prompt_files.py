@@ -56,7 +56,7 @@ def test_a_mask_may_be_a_tiff_beside_the_json(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "p.json: "),
+        ("{", "p.json: this is no JSON: "),
         ("{}", "expected a list of prompts"),
         ("[]", "holds no prompts"),
         ('[{"plane": [1], "point": [[1, 2]]}]', "prompt 1 has the unknown fields point"),
@@ -69,6 +69,14 @@ def test_a_wrong_json_is_refused_with_the_place(tmp_path, text, complaint):
     (tmp_path / "p.json").write_text(text)
     with pytest.raises(ValueError, match=complaint):
         read_prompts(tmp_path / "p.json")
+
+
+def test_a_file_of_another_encoding_is_refused_with_advice(tmp_path):
+    """As a spreadsheet saves it: Unicode of 16 bits, or the code page of the machine."""
+    for encoding in ("utf-16", "latin-1"):
+        (tmp_path / "p.csv").write_text("z,y,x,name\n4,30,40,µ\n", encoding=encoding)
+        with pytest.raises(ValueError, match=r"p\.csv: this is no text in UTF-8 .* save it as UTF-8"):
+            read_prompts(tmp_path / "p.csv")
 
 
 def test_each_point_is_an_object_of_its_own_where_nothing_else_is_said(tmp_path):
@@ -146,10 +154,11 @@ def test_each_shape_is_an_object_of_its_own_where_nothing_else_is_said(tmp_path)
         ("z,y", (0, 1), "or t, z, y, x, got z, y"),
         ("index,axis-0,axis-1", (0, 1, "nan"), "line 2: coordinates must be finite"),
         ("index,axis-0,axis-1", (0, 1), "line 2: coordinates must be finite"),
-        ("index,axis-0,axis-1", (0, 1, "here"), "line 2: could not convert"),
+        ("index,axis-0,axis-1", (0, 1, "here"), "line 2: coordinates must be finite numbers such as 12.5, got 'here'"),
+        ("z;y;x", ("4;30;40",), "got z;y;x; columns are separated by commas"),
         ("index,axis-0,axis-1,label", (0, 1, 2, "maybe"), "line 2: label must be 1 or 0"),
-        ("index,axis-0,axis-1,object", (0, 1, 2, "cell"), "line 2: "),
-        ("index,axis-0,axis-1,object", (0, 1, 2, 0), "object_id must be an integer of at least 1"),
+        ("index,axis-0,axis-1,object", (0, 1, 2, "cell"), "line 2: object must be an integer of at least 1"),
+        ("index,axis-0,axis-1,object", (0, 1, 2, 0), "line 2: object must be an integer of at least 1"),
         ("index,shape-type,vertex-index,axis-0,axis-1", (0, "star", 0, 1, 2), "line 2: shape must be rectangle"),
     ],
 )

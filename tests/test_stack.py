@@ -166,6 +166,19 @@ def test_a_plane_that_does_not_exist_is_refused(plane):
 
 
 @pytest.mark.parametrize(
+    ("shape", "says"),
+    [
+        ((5, 7), r"plane \(9,\) is not in the image, which is a single plane: its index is \(\)"),
+        ((3, 5, 7), r"planes are \(0,\) to \(2,\): one number for each axis before \(row, column\)"),
+        ((2, 3, 5, 7), r"planes are \(0, 0\) to \(1, 2\)"),
+    ],
+)
+def test_who_asks_for_a_plane_that_is_not_there_is_told_which_are(shape, says):
+    with pytest.raises(ValueError, match=says):
+        open_stack(numbered(*shape)).check_plane((9,))
+
+
+@pytest.mark.parametrize(
     ("image", "options", "says"),
     [
         (numbered(5), {}, "must be"),

@@ -179,10 +179,13 @@ def choose(
     Raises
     ------
     ValueError
-        If no condition is given.
+        If no condition is given, or an age or a size is negative.
     """
     if older_than is None and model is None and not incomplete and max_size is None:
         msg = "expected a condition on what may go, got none; give an age, a model, incomplete or a size"
+        raise ValueError(msg)
+    if (older_than is not None and older_than < timedelta(0)) or (max_size is not None and max_size < 0):
+        msg = f"an age and a size to keep must be at least 0, got {older_than} and {max_size} bytes"
         raise ValueError(msg)
     images = tuple(images)
     chosen = [

@@ -7,11 +7,12 @@ The JSON is a list of objects with the fields of `Prompt`. Its masks are run len
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -87,7 +88,7 @@ def save_prompts(path: Path | str, prompts: Sequence[Prompt], *, overwrite: bool
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        msg = f"{path} exists; choose another name or allow overwriting it"
+        msg = f"{path} exists; choose another name, or replace it with overwrite=True"
         raise FileExistsError(msg)
     with appears_when_complete(path) as temporary:
         temporary.write_text(json.dumps([_to_json(each) for each in prompts], indent=1), encoding="utf-8")
@@ -109,7 +110,11 @@ def _to_json(given: Prompt) -> dict[str, Any]:
 
 def _read_json(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
     del plane_shape, orientation  # a mask in JSON knows its shape, and planes are meant as they are looked at
-    listed = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        listed = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        msg = f"this is no JSON: {error}"
+        raise ValueError(msg) from error
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         msg = 'expected a list of prompts such as [{"plane": [12], "points": [[40, 62]]}]'
         raise ValueError(msg)
@@ -124,6 +129,14 @@ def _read_json(path: Path, plane_shape: tuple[int, int] | None, orientation: Ori
         except (TypeError, ValueError) as error:
             msg = f"prompt {number}: {error}"
             raise ValueError(msg) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        msg = f"this is no text in UTF-8 ({error}); save it as UTF-8"
+        raise ValueError(msg) from error
 
 
 def _read_mask(mask: object, folder: Path) -> Mask | None:
@@ -147,7 +160,7 @@ def _to_runs(mask: Mask) -> dict[str, list[int]]:
 
 
 def _from_runs(size: Sequence[int], runs: Sequence[int]) -> Mask:
-    if sum(runs) != prod(size):
+    if sum(runs) != math.prod(size):
         msg = f"the runs of a mask must fill its shape {tuple(size)}, got {sum(runs)} pixels"
         raise ValueError(msg)
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size)
@@ -157,10 +170,9 @@ def _from_runs(size: Sequence[int], runs: Sequence[int]) -> Mask:
 
 
 def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-        rows = list(reader)
+    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
+    columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+    rows = list(reader)
     if not rows:
         return
     axes = _axis_columns(columns)
@@ -171,7 +183,7 @@ def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orie
     for number, (line, drawn) in enumerate(_drawn(rows, is_shapes=is_shapes), start=1):
         try:
             plane, drawing = _read_drawing(drawn, axes, plane_shape)
-            object_id = number if own_object else int(drawn[0].get("object") or 1)
+            object_id = number if own_object else _object_id(drawn[0].get("object") or "1")
         except (TypeError, ValueError) as error:
             msg = f"line {line}: {error}"
             raise ValueError(msg) from error
@@ -186,7 +198,7 @@ def _axis_columns(columns: Sequence[str]) -> list[str]:
     axes = axes or [name for name in "tzyx" if name in columns]
     if len(axes) < 2 or not set(axes) <= set(columns) or (axes[0] in "tzyx" and axes[-2:] != ["y", "x"]):
         msg = f"expected the columns axis-0, axis-1, ... (row and column last), or t, z, y, x, got {', '.join(columns)}"
-        raise ValueError(msg)
+        raise ValueError(msg + "; columns are separated by commas" * (len(columns) == 1))
     return axes
 
 
@@ -202,10 +214,7 @@ def _drawn(rows: Sequence[Row], *, is_shapes: bool) -> Iterator[tuple[int, list[
 def _read_drawing(
     drawn: Sequence[Row], axes: Sequence[str], plane_shape: tuple[int, int] | None
 ) -> tuple[Plane, Drawing]:
-    coordinates = np.array([[float(row[axis] or "nan") for axis in axes] for row in drawn])
-    if not np.isfinite(coordinates).all():
-        msg = "coordinates must be finite numbers"
-        raise ValueError(msg)
+    coordinates = np.array([[_number(row[axis] or "") for axis in axes] for row in drawn])
     planes = {tuple(int(i) for i in np.round(row)) for row in coordinates[:, :-2]}
     if len(planes) > 1:
         msg = "a shape must lie on one plane, with all axes but the last two constant; draw it with those displayed"
@@ -218,6 +227,28 @@ def _read_drawing(
         msg = "shapes become boxes and masks of a plane, whose plane_shape (h, w) must be given"
         raise ValueError(msg)
     return planes.pop(), shape(cast("ShapeType", kind), vertices, plane_shape, on_object=on_object)
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        msg = f"coordinates must be finite numbers such as 12.5, got {text!r}"
+        raise ValueError(msg)
+    return number
+
+
+def _object_id(text: str) -> int:
+    try:
+        number = int(text.strip().removesuffix(".0"))
+    except ValueError:
+        number = 0
+    if number < 1:
+        msg = f"object must be an integer of at least 1 (0 is the background), got {text!r}"
+        raise ValueError(msg)
+    return number
 
 
 def _is_positive(label: str) -> bool:

@@ -86,10 +86,15 @@ class Stack:
             raise ValueError(msg) from None
         within = len(index) == len(self.stack_shape)
         if not within or not all(0 <= i < n for i, n in zip(index, self.stack_shape, strict=True)):
-            valid = f"({', '.join(f'0..{n - 1}' for n in self.stack_shape)}{',' * (len(self.stack_shape) == 1)})"
-            msg = f"plane {index} is not in the stack: expected indices within {valid}"
+            msg = f"plane {index} is not in the image, {self._told_planes()}"
             raise ValueError(msg)
         return index
+
+    def _told_planes(self) -> str:
+        if not self.stack_shape:
+            return "which is a single plane: its index is ()"
+        last = tuple(n - 1 for n in self.stack_shape)
+        return f"whose planes are {(0,) * len(last)} to {last}: one number for each axis before (row, column)"
 
     def read(self, plane: Plane, window: tuple[slice, slice] = WHOLE) -> Pixels:
         """Read one plane, or a window of it.

@@ -41,6 +41,7 @@ def run(*arguments):
 
 
 SEGMENT = ("segment", "image.tif", "--prompts", "prompts.json", "--output", "labels.tif")
+WALK = (*SEGMENT, "--propagate")
 
 
 def test_help_names_every_command(capsys):
@@ -185,13 +186,20 @@ def test_models_are_listed(capsys):
         ((*SEGMENT[:3], "flat.csv", *SEGMENT[4:]), "plane ()"),
         ((*SEGMENT[:3], "narrow.csv", *SEGMENT[4:]), "expected the columns axis-0, axis-1"),
         ((*SEGMENT[:5], "truth.tif"), "truth.tif exists"),
-        ((*SEGMENT[:5], "image.tif", "--overwrite"), "would replace the image"),
+        ((*SEGMENT[:5], "image.tif", "--overwrite"), "would replace image.tif"),
+        ((*SEGMENT[:3], "truth.tif", "--output", "truth.tif", "--overwrite"), "would replace truth.tif"),
+        ((*WALK[:3], "points.csv", *WALK[4:], "--tracks", "points.csv", "--overwrite"), "would replace points.csv"),
+        ((*SEGMENT[:3], "huge.json", *SEGMENT[4:]), "a TIFF holds ids up to 4294967295, got 4294967296"),
+        ((*SEGMENT[:3], "nothing.json", *SEGMENT[4:]), "nothing.json: No such file"),
         ((*SEGMENT[:5], "labels.png"), "must end with .tif"),
         ((*SEGMENT[:3], "plane.tif", *SEGMENT[4:]), "those of one plane together with its index"),
         ((*SEGMENT[:3], "labels.txt", *SEGMENT[4:]), "labels.txt does not exist"),
         ((*SEGMENT, "--plane", "3"), "--plane goes with a label image"),
         ((*SEGMENT, "--channel", "1"), "no channel axis"),
         ((*SEGMENT, "--tracks", "tracks.csv"), "--tracks needs --propagate"),
+        ((*SEGMENT, "--start", "2"), "--start needs --propagate"),
+        ((*SEGMENT, "--stop", "4"), "--stop needs --propagate"),
+        ((*SEGMENT, "--components", "all"), "--components needs --propagate"),
         ((*SEGMENT, "--propagate", "--tracks", "t.csv", "--orientation", "xz"), "--tracks needs --propagate"),
         ((*SEGMENT, "--level", "1"), "image.tif has no pyramid"),
         (("segment", "plane.tif", *SEGMENT[2:], "--orientation", "xz"), "need an image (z, y, x)"),
@@ -203,6 +211,7 @@ def test_models_are_listed(capsys):
 def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments, complaint):
     (folder / "empty.csv").write_text("index,axis-0,axis-1\n")
     (folder / "flat.csv").write_text("index,axis-0,axis-1\n0,30,30\n")
+    (folder / "huge.json").write_text(json.dumps([{"plane": [3], "points": [[30, 30]], "object_id": 2**32}]))
     (folder / "narrow.csv").write_text("index,axis-0\n0,30\n")
     tifffile.imwrite("float.tif", np.zeros((6, 64, 64), np.float32))
     tifffile.imwrite("plane.tif", np.ones((64, 64), np.uint8))
@@ -211,6 +220,37 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments
     assert complaint in said
     assert len(said.splitlines()) == 1
     assert not (folder / "labels.tif").exists()
+
+
+def test_a_stop_by_the_user_is_one_sentence_and_exit_code_130(folder, capsys, monkeypatch):
+    def stop(*_arguments, **_how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Segmenter, "segment", stop)
+    assert run(*SEGMENT) == 130
+    assert capsys.readouterr().err.splitlines() == [
+        "sam-stacks: stopped; what is in a cache is kept, and no output is half written"
+    ]
+    assert not (folder / "labels.tif").exists()
+
+
+def test_tables_are_not_cut_in_a_pipe(folder, capsys, monkeypatch):
+    """`sam-stacks models | grep` gave a path that ended in an ellipsis."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    where = folder / "a folder with a long name" / "another one, which makes a path that no terminal has room for"
+    monkeypatch.setenv("NAPARI_SAM_CACHE", str(where))
+    where.mkdir(parents=True)
+    (where / "sam_vit_b_01ec64.pth").touch()
+    assert run("models") == 0
+    assert str(where / "sam_vit_b_01ec64.pth") in capsys.readouterr().out
+
+
+def test_help_does_not_speak_of_switches_that_are_off(capsys):
+    assert run("segment", "--help") == 0
+    text = capsys.readouterr().out
+    assert "[default: nano]" in text
+    assert "False" not in text
+    assert "()" not in text
 
 
 def test_a_wrong_option_is_exit_code_2(folder):

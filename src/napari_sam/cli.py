@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from cyclopts import App, Parameter
+from cyclopts import App
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -21,6 +21,7 @@ from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_models import fetch_weights, models
 from napari_sam.cli_options import (
     DEFAULTS,
+    PLAIN,
     STAY,
     WHOLE,
     ImageOptions,
@@ -29,6 +30,7 @@ from napari_sam.cli_options import (
     open_image,
     open_segmenter,
 )
+from napari_sam.cli_tables import print_table
 from napari_sam.cli_train import pretrain, train
 from napari_sam.orientation import Orientation, axis_order
 
@@ -44,7 +46,8 @@ app = App(
     name="sam-stacks",
     help="Segment microscopy stacks with the Segment Anything Model.",
     version=lambda: version("napari-sam-stacks"),
-    default_parameter=Parameter(negative=""),
+    default_parameter=PLAIN,
+    suppress_keyboard_interrupt=False,  # `main` has something to say
 )
 app.command(models)
 app.command(cache_commands)
@@ -57,8 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments)
     except (ValueError, OSError) as error:
-        print(f"sam-stacks: {error}", file=sys.stderr)
+        print(f"sam-stacks: {_told(error)}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("sam-stacks: stopped; what is in a cache is kept, and no output is half written", file=sys.stderr)
+        sys.exit(130)
+
+
+def _told(error: Exception) -> str:
+    """Put an error into words: those of the system without its number, with the file first."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 _STDERR = Console(stderr=True)
@@ -90,10 +103,11 @@ def demo(
         return
     from napari_sam.evaluation.scores import first_prompt, iou, volume_targets
     from napari_sam.image_files import ImageFile
-    from napari_sam.label_files import write_labels
+    from napari_sam.label_files import check_labels_output, write_labels
     from napari_sam.sample import make_nuclei_stack
 
     output.mkdir(parents=True, exist_ok=True)
+    check_labels_output(output / "labels.tif", overwrite=True)
     sample = make_nuclei_stack()
     image = ImageFile(sample.image, "ZYX", dict(zip("ZYX", sample.spacing, strict=True)), "µm")
     prompts = [first_prompt(sample.labels, target) for target in volume_targets(sample.labels, count=objects)]
@@ -187,10 +201,8 @@ def segment(
     from napari_sam.lineage import trace, write_tracks
     from napari_sam.selection import enlarge, to_level
 
-    _check_outputs(image, output, walk.tracks, overwrite=overwrite)
-    if walk.tracks is not None and (not walk.propagate or selection.orientation != "xy"):
-        msg = "--tracks needs --propagate through time: objects on single planes have no tracks"
-        raise ValueError(msg)
+    _check_outputs((image, prompts), output, walk.tracks, overwrite=overwrite)
+    walk.check(selection.orientation)
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
     given = _read_prompts(prompts, like.spatial_shape, selection.orientation, plane)
@@ -290,16 +302,17 @@ def _read_prompts(path: Path, shape: tuple[int, ...], orientation: Orientation, 
     return read_prompts(path, plane_shape=(height, width), orientation=orientation)
 
 
-def _check_outputs(image: Path, output: Path, tracks: Path | None, *, overwrite: bool) -> None:
+def _check_outputs(inputs: Sequence[Path], output: Path, tracks: Path | None, *, overwrite: bool) -> None:
     from napari_sam.label_files import check_labels_output
     from napari_sam.lineage import check_tracks_output
 
     check_labels_output(output, overwrite=overwrite)
-    if output.resolve() == image.resolve():
-        msg = f"the labels would replace the image {image}; choose another output"
-        raise ValueError(msg)
     if tracks is not None:
         check_tracks_output(tracks, overwrite=overwrite)
+    for path in (output, tracks):
+        if path is not None and path.resolve() in [each.resolve() for each in inputs]:
+            msg = f"the result would replace {path}, from which it is made; choose another output"
+            raise ValueError(msg)
 
 
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:
@@ -321,7 +334,7 @@ def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | Non
         reasons = ", ".join(sorted({mask.reason for mask in masks if mask.reason}))
         voxels = sum(mask.crop.area for mask in masks)
         table.add_row(str(object_id), span, str(voxels), reasons, *([f"{ious[object_id]:.3f}"] if ious else []))
-    Console().print(table)
+    print_table(table)
 
 
 def _index(plane: "Plane") -> str:
@@ -335,7 +348,7 @@ def _print_scores(scores: "Sequence[Score]") -> None:
     for row in summarise(scores):
         error = "" if row.calibration_error is None else f"{row.calibration_error:.3f}"
         table.add_row(row.way, str(row.objects), f"{row.mean_iou:.3f}", error)
-    Console().print(table)
+    print_table(table)
 
 
 def _write_overlay(path: Path, image: NDArray[Any], labels: NDArray[Any]) -> None:

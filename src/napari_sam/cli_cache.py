@@ -7,13 +7,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import track
 from rich.table import Column, Table
 
-from napari_sam.cli_options import WHOLE, ImageOptions
+from napari_sam.cli_options import PLAIN, WHOLE, ImageOptions
+from napari_sam.cli_tables import print_table
 
 if TYPE_CHECKING:
     from napari_sam.cache_folder import CachedImage
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 cache = App(
     name="cache",
     help="Look into the folders in which encoded planes are kept.",
-    default_parameter=Parameter(negative=""),
+    default_parameter=PLAIN,
 )
 _STDERR = Console(stderr=True)
 _GIGABYTE = 10**9
@@ -39,7 +40,7 @@ def info(folder: str) -> None:
     """
     images = _images(folder)
     _print_images(images)
-    print(f"{len(images)} images, {decimal(sum(cached.size for cached in images))}")
+    print(_sum(images))
 
 
 @cache.command
@@ -108,13 +109,12 @@ def prune(
         max_size=None if max_gb is None else int(max_gb * _GIGABYTE),
     )
     _print_images(chosen)
-    size = decimal(sum(cached.size for cached in chosen))
     if not delete:
-        print(f"{len(chosen)} images, {size}, would go; nothing was deleted: add --delete to do it")
+        print(f"{_sum(chosen)}, would go; nothing was deleted: add --delete to do it")
         return
     for cached in chosen:
         cache_folder.prune(cached)
-    print(f"Deleted {len(chosen)} images, {size}")
+    print(f"Deleted {_sum(chosen)}")
 
 
 def _images(folder: str) -> "list[CachedImage]":
@@ -144,10 +144,16 @@ def _is_whole(cached: "CachedImage", stack: "Stack | None") -> bool:
 
 def _print_images(images: "Sequence[CachedImage]") -> None:
     if images:
-        table = Table(Column("image", overflow="fold"), "shape", "model", "contrast", "planes", "size", "written")
+        image, written = Column("image", overflow="fold"), Column("written", min_width=10)
+        table = Table(image, "shape", "model", "contrast", "planes", "size", written)
         for cached in images:
             table.add_row(*_row(cached))
-        Console().print(table)
+        print_table(table)
+
+
+def _sum(images: "Sequence[CachedImage]") -> str:
+    count = len(images)
+    return f"{count} image{'s' * (count != 1)}, {decimal(sum(cached.size for cached in images))}"
 
 
 def _row(cached: "CachedImage") -> Sequence[str]:

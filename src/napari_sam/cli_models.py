@@ -5,7 +5,9 @@ from pathlib import Path
 from cyclopts import App
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress
-from rich.table import Table
+from rich.table import Column, Table
+
+from napari_sam.cli_tables import print_table
 
 models = App(name="models", help="List the models; `models fetch NAME` downloads one.")
 _STDERR = Console(stderr=True)
@@ -17,14 +19,14 @@ def list_models() -> None:
     from napari_sam.checkpoints import REGISTRY, weights_path
     from napari_sam.own_models import own_models
 
-    table = Table("name", "MB", "licence", "what it is", "where")
+    table = Table("name", "MB", "licence", "what it is", Column("where", overflow="fold"))
     for row in REGISTRY.values():
         path = weights_path(row.name)
         where = str(path) if path.exists() else f"not here yet: sam-stacks models fetch {row.name}"
         table.add_row(row.name, f"{row.size / 1e6:.0f}", row.licence, row.what, where)
     for path in own_models():
         table.add_row(path.stem, f"{path.stat().st_size / 1e6:.0f}", "yours", "", str(path))
-    Console().print(table)
+    print_table(table)
 
 
 @models.command

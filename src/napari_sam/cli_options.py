@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
     from napari_sam.segmenter import Segmenter
 
+PLAIN = Parameter(negative="", show_default=lambda value: _default(value))
+
+
 ImageOptions = Annotated[Selection, Parameter(name="*")]
 
 
@@ -71,11 +74,34 @@ class WalkOptions:
     components: Components = "supported"
     tracks: Path | None = None
 
+    def check(self, orientation: str) -> None:
+        """Refuse what would have no effect.
+
+        Raises
+        ------
+        ValueError
+            If something is said of a walk, and there is none.
+        """
+        if self.tracks is not None and (not self.propagate or orientation != "xy"):
+            msg = "--tracks needs --propagate through time: objects on single planes have no tracks"
+            raise ValueError(msg)
+        said = {"--start": self.start is not None, "--stop": self.stop is not None}
+        said["--components"] = self.components != "supported"
+        for option, given in said.items():
+            if given and not self.propagate:
+                msg = f"{option} needs --propagate: without it objects stay on the planes of their prompts"
+                raise ValueError(msg)
+
     def range_at_level(self, planes: int, full: int) -> tuple[int | None, int | None]:
         """Return `start` and `stop` at a level that has so many planes where the full resolution has `full`."""
         start = None if self.start is None else self.start * planes // full
         stop = None if self.stop is None else -(-self.stop * planes // full)
         return start, stop
+
+
+def _default(value: Any) -> Any:
+    """Return what the help says of a default: nothing of a switch that is off, or of a list that is empty."""
+    return None if value is False or value == () else value
 
 
 WHOLE = Selection()

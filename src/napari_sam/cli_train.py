@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from napari_sam.cli_tables import print_table
+
 if TYPE_CHECKING:
     from napari_sam.training.pairs import Pair
     from napari_sam.training.run import Encoded, Validated
@@ -202,4 +204,4 @@ def _print_validations(validated: Sequence["Validated"]) -> None:
     table = Table("held out, mean IoU", "before", f"after {validated[-1].step} steps")
     for way, iou in after.items():
         table.add_row(way, f"{before[way]:.3f}", f"{iou:.3f}")
-    Console().print(table)
+    print_table(table)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.crops import Crop, hull, iou
+from napari_sam.crops import Crop, hull, iou, widened
 from napari_sam.prompts import SURE_LOGIT
 from napari_sam.upscaling import upscaled_mask
 
@@ -58,23 +58,22 @@ def _between(one: Crop, other: Crop, weight: float) -> Crop:
     """
     from scipy.ndimage import distance_transform_edt
 
-    centres = np.array([_centre(one), _centre(other)])
-    middle = weight * centres[0] + (1 - weight) * centres[1]
-    moved = [
-        crop.shifted(*np.round(middle - centre).astype(int)) for crop, centre in zip((one, other), centres, strict=True)
-    ]
-    window = hull([crop.window for crop in moved])
+    shapes = [_shape(one), _shape(other)]
+    middle = weight * shapes[0].centre + (1 - weight) * shapes[1].centre
+    moved = [shape.shifted(*np.round(middle - shape.centre).astype(int)) for shape in shapes]
+    window = widened(hull([crop.window for crop in moved]), one.shape, 1)  # the outline lies between two cells
     distance = 0
     for crop, share in zip(moved, (weight, 1 - weight), strict=True):
-        inside = np.pad(crop.within(window) > 0, 1)
+        inside = np.pad(crop.within(window), 1)
         signed = distance_transform_edt(inside) - distance_transform_edt(~inside)
         distance = distance + share * signed[1:-1, 1:-1]
     return _logits(one, window, np.clip(distance, -SURE_LOGIT, SURE_LOGIT))
 
 
-def _centre(logits: Crop) -> NDArray[np.float64]:
-    rows, columns = np.nonzero(logits.pixels > 0)
-    return np.array([logits.top + rows.mean(), logits.left + columns.mean()])
+def _shape(logits: Crop) -> Crop:
+    """Return where the object is: above 0, or in the highest cell if it fills less than half of any."""
+    inside = logits.pixels > 0
+    return replace(logits, pixels=inside if inside.any() else logits.pixels == logits.pixels.max(), outside=0)
 
 
 def _logits(like: Crop, window: Window, pixels: NDArray[np.floating]) -> Crop:

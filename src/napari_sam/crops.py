@@ -190,6 +190,14 @@ def hull(windows: list[Window]) -> Window:
     )
 
 
+def widened(window: Window, shape: tuple[int, int], by: int) -> Window:
+    """Move the sides of a window outwards by so many pixels, but not over the border of a plane ``(h, w)``."""
+    rows, columns = (
+        slice(max(0, part.start - by), min(size, part.stop + by)) for part, size in zip(window, shape, strict=True)
+    )
+    return rows, columns
+
+
 def _common(one: Window, other: Window) -> Window | None:
     rows, columns = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
     return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_sam.crops import widened
 from napari_sam.stack import WHOLE
 from napari_sam.views import Decoded, predict_low_res
 
@@ -117,11 +118,7 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
 
 def _around(mask: Crop) -> Window:
     """Return the window in which a mask and its surroundings lie."""
-    rows, columns = (
-        slice(max(0, part.start - _RING), min(size, part.stop + _RING))
-        for part, size in zip(mask.window, mask.shape, strict=True)
-    )
-    return rows, columns
+    return widened(mask.window, mask.shape, _RING)
 
 
 def contrast_left(now: NDArray[np.float64], origin: NDArray[np.float64]) -> float:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_sam.crops import Crop, iou
+from napari_sam.crops import Crop, crop_objects, iou
 
 SHAPE = (6, 7)
 MASKS = hnp.arrays(bool, SHAPE)
@@ -53,3 +53,20 @@ def test_the_border_is_touched_at_all_four_sides():
     assert all(crop.touches_border for crop in touching)
     assert not Crop(SHAPE, 2, 2, np.ones((2, 2), bool)).touches_border
     assert not Crop.empty(SHAPE).touches_border
+
+
+@given(hnp.arrays(np.uint16, SHAPE, elements=st.sampled_from([0, 0, 3, 7, 60_000])))
+def test_the_objects_of_a_plane_are_those_of_its_ids(labels):
+    found = dict(crop_objects(labels))
+    assert found == {int(i): Crop.of(labels == i) for i in np.unique(labels[labels > 0])}
+
+
+@given(MASKS, MASKS)
+def test_two_masks_joined_are_true_where_either_is(one, other):
+    np.testing.assert_array_equal(Crop.of(one).joined(Crop.of(other)).full(), one | other)
+
+
+@given(MASKS, MASKS)
+def test_crops_are_equal_when_their_planes_are(one, other):
+    assert (Crop.of(one) == Crop.of(other)) == np.array_equal(one, other)
+    assert hash(Crop.of(one)) == hash(Crop.of(one.copy()))

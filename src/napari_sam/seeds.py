@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.crops import crop_objects
 from napari_sam.label_files import read_labels
 from napari_sam.labels import read_plane
 from napari_sam.orientation import axis_order, turn
@@ -54,11 +55,12 @@ def prompts_from_labels(
     """
     wanted = None if object_ids is None else frozenset(object_ids)
     labels = turn(labels, axis_order(orientation, len(labels.shape)))
-    prompts = []
-    for plane in planes:
-        here = read_plane(labels, plane)
-        present = [int(i) for i in np.unique(here) if i > 0 and (wanted is None or i in wanted)]
-        prompts += [Prompt(plane, mask=here == object_id, object_id=object_id) for object_id in present]
+    prompts = [
+        Prompt(plane, mask=mask, object_id=object_id)
+        for plane in planes
+        for object_id, mask in crop_objects(read_plane(labels, plane))
+        if object_id > 0 and (wanted is None or object_id in wanted)
+    ]
     if not prompts:
         what = "any object" if wanted is None else f"any of the objects {sorted(wanted)}"
         msg = f"expected labels with {what} on the given planes, got none; choose planes that were segmented"

@@ -38,6 +38,8 @@ def test_saved_prompts_come_back(tmp_path):
     assert read_prompts(tmp_path / "p.json") == prompts
     with pytest.raises(FileExistsError, match="exists"):
         save_prompts(tmp_path / "p.json", prompts)
+    with pytest.raises(ValueError, match=r"must end with \.json"):
+        save_prompts(tmp_path / "p", prompts)  # which could not be read again
 
 
 @given(st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=1, max_size=4))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from napari_sam.drawings import clicks, prompt, shape
 from napari_sam.orientation import Orientation, axis_order
-from napari_sam.outputs import appears_when_complete
+from napari_sam.outputs import appears_when_complete, check_output
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -83,13 +83,13 @@ def save_prompts(path: Path | str, prompts: Sequence[Prompt], *, overwrite: bool
 
     Raises
     ------
-    FileExistsError
-        If `path` exists and `overwrite` is false.
+    OSError
+        If something is there that may not be overwritten, or the folder is missing.
+    ValueError
+        If the name does not end with .json.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        msg = f"{path} exists; choose another name, or replace it with overwrite=True"
-        raise FileExistsError(msg)
+    check_output(path, (".json",), what="prompts are written as JSON", overwrite=overwrite)
     with appears_when_complete(path) as temporary:
         temporary.write_text(json.dumps([_to_json(each) for each in prompts], indent=1), encoding="utf-8")
 

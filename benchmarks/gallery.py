@@ -44,6 +44,7 @@ class Answer:
 
     @property
     def iou(self) -> float:
+        """Intersection over union of truth and answer."""
         return iou(self.truth, self.mask)
 
 

@@ -63,12 +63,14 @@ class Figures:
     results: dict[str, Tensor] = field(default_factory=dict)
 
     def measure(self, step: str, function: Callable[[], Tensor], clock: Callable[[], float]) -> Tensor:
+        """Do a step, and keep its time and its result."""
         start = clock()
         self.results[step] = function()
         self.times[step].append(clock() - start)
         return self.results[step]
 
     def median(self, step: str) -> float:
+        """Return the median time of a step."""
         first, *others = self.times[step]  # the first call warms up
         return statistics.median(others or [first])
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam.crops import Crop
+from napari_sam.extents import mask_extent
 from napari_sam.prompts import Prompt
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def shape(kind: ShapeType, vertices: Coordinates, plane_shape: tuple[int, int], 
         raise ValueError(msg)
     if not on_object:
         return clicks(_middle(mask) + corner, on_object=False)
-    box = _extent(mask) + corner
+    box = np.array(mask_extent(mask), dtype=np.float64).reshape(2, 2) + corner
     if kind == "rectangle" and _is_upright(vertices):
         return Drawing(box=box)
     return Drawing(box=box, mask=Crop(plane_shape, int(corner[0]), int(corner[1]), mask))
@@ -153,11 +154,6 @@ def _fill_ellipse(corners: Coordinates, plane_shape: tuple[int, int]) -> NDArray
     for half in ((corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2):
         squared += (offsets @ half / max(half @ half, 1e-12)) ** 2
     return np.asarray(squared <= 1.0)
-
-
-def _extent(mask: NDArray[np.bool_]) -> Coordinates:
-    inside = np.argwhere(mask)
-    return np.stack([inside.min(axis=0), inside.max(axis=0)]).astype(float)
 
 
 def _middle(mask: NDArray[np.bool_]) -> Coordinates:

@@ -81,15 +81,14 @@ class Frame:
         original, shown_size, padded, origin = zip(*axes, strict=True)
         return type(self)(original, shown_size, padded, origin, self.whole)
 
-    def on_plane(self, values: NDArray[Any], outside: float = 0) -> NDArray[Any]:
+    def on_plane(self, values: NDArray[Any]) -> NDArray[Any]:
         """Put ``(..., *original_size)`` into ``(..., *plane_shape)``; where the frame is the whole plane, do nothing.
 
-        Where `outside` is 0 the rest of the plane takes no memory until it is touched, on systems that allocate lazily.
+        The rest is 0, and takes no memory until it is touched, on systems that allocate lazily.
         """
         if self.plane_shape is None:
             return values
-        shape = (*values.shape[:-2], *self.plane_shape)
-        plane = np.full(shape, outside, values.dtype) if outside else np.zeros(shape, values.dtype)
+        plane = np.zeros((*values.shape[:-2], *self.plane_shape), values.dtype)
         plane[..., *self.window] = values
         return plane
 

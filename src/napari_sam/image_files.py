@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
+from napari_sam.orientation import whole_index
+
 if TYPE_CHECKING:
     import zarr
 
@@ -298,9 +300,7 @@ class _Channel:
         self.dtype = array.dtype
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
-        keys[at : at + 1] = [slice(None)] * (self.ndim - len(keys) + (Ellipsis in keys))
+        keys = whole_index(key, self.ndim)
         keys.insert(self._axis, self._index)
         return np.asarray(self._array[tuple(keys)])
 

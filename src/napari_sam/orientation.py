@@ -63,6 +63,14 @@ def turn(array: Any, order: Sequence[int]) -> Any:
     return array.transpose(order) if isinstance(array, np.ndarray) else Turned(array, order)
 
 
+def whole_index(index: Any, ndim: int) -> list[int | slice]:
+    """Write an index of integers, slices and an ellipsis as one entry for each of `ndim` axes."""
+    keys = list(index) if isinstance(index, tuple) else [index]
+    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
+    keys[at : at + 1] = [slice(None)] * (ndim - len(keys) + (Ellipsis in keys))
+    return keys
+
+
 class Turned:
     """An array-like with its axes in another order; read and written when it is indexed with integers and slices.
 
@@ -101,9 +109,7 @@ class Turned:
 
     def _turned_back(self, index: Any) -> tuple[tuple[int | slice, ...], list[int]]:
         """Index the array itself; and tell which of its axes are left, in the order of this view."""
-        keys = list(index) if isinstance(index, tuple) else [index]
-        at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
-        keys[at : at + 1] = [slice(None)] * (self.ndim - len(keys) + (Ellipsis in keys))
+        keys = whole_index(index, self.ndim)
         inner: list[int | slice] = [slice(None)] * self.ndim
         for axis, key in zip(self._order, keys, strict=True):
             inner[axis] = key

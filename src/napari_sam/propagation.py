@@ -97,11 +97,12 @@ def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]
     gaps: dict[int, dict[int, Step]] = defaultdict(dict)
     rivals: dict[int, dict[int, Step]] = defaultdict(dict)  # what the walk down may contest
     for position, steps in walker.walk(track, 1):
-        in_gap = [s for s in steps if track.weight_of_lower(s.state.object_id, position) is not None]
-        gaps[position] |= {s.state.object_id: s for s in in_gap}
-        open_ended = [s for s in steps if s not in in_gap]
-        rivals[position] |= {s.state.object_id: s for s in open_ended if s.state.mask}
-        yield from _report(open_ended)
+        open_ended: dict[int, Step] = {}
+        for step in steps:
+            is_open = track.weight_of_lower(step.state.object_id, position) is None
+            (open_ended if is_open else gaps[position])[step.state.object_id] = step
+        rivals[position] |= {object_id: step for object_id, step in open_ended.items() if step.state.mask}
+        yield from _report(list(open_ended.values()))
     came: set[tuple[int, int]] = set()  # what a bridge must not replace
     for position, steps in walker.walk(track, -1, rivals):
         new = [step for step in steps if (step.state.object_id, position) not in came]
@@ -109,11 +110,11 @@ def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]
         came |= {(step.state.object_id, position) for step in met}
         beaten = walker.beaten(rivals[position], met)
         yield from _report([*met, *beaten])
-        yield from _driven_out(track, position, beaten, rivals)
+        yield from _driven_out(position, beaten, rivals)
 
 
 def _driven_out(
-    track: Track, position: int, beaten: Sequence[Step], rivals: dict[int, dict[int, Step]]
+    position: int, beaten: Sequence[Step], rivals: dict[int, dict[int, Step]]
 ) -> Iterator[tuple[PlaneMask, ...]]:
     """Take back what lies above the plane where an object was lost to another one."""
     rivals[position] |= {step.state.object_id: step for step in beaten}

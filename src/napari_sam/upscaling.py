@@ -45,18 +45,16 @@ def upscaled(logits: Crop, frame: Frame, window: Window) -> NDArray[np.float32]:
 
 def upscaled_mask(logits: Crop, frame: Frame) -> Crop:
     """Return the mask that low-res logits stand for, on the plane and cropped."""
-    positive = Crop.of(logits.pixels > 0)
-    if not positive:
+    found = Crop(logits.shape, logits.top, logits.left, logits.pixels > 0).trimmed()
+    if not found:
         return Crop.empty(frame.whole)
-    found = Crop(logits.shape, logits.top + positive.top, logits.left + positive.left, positive.pixels)
     matrices = zip(_matrices_of(frame, logits), found.window, strict=True)
     used = [_used(matrix[:, cells].T) for matrix, cells in matrices]
     if any(part.start == part.stop for part in used):
         return Crop.empty(frame.whole)  # all of it lies in the padding
     window = [slice(part.start + first, part.stop + first) for part, first in zip(used, frame.origin, strict=True)]
-    inside = Crop.of(upscaled(logits, frame, (window[0], window[1])) > 0)
-    top, left = window[0].start + inside.top, window[1].start + inside.left
-    return Crop(frame.whole, top, left, inside.pixels) if inside else Crop.empty(frame.whole)
+    inside = upscaled(logits, frame, (window[0], window[1])) > 0
+    return Crop(frame.whole, window[0].start, window[1].start, inside).trimmed()
 
 
 def _used(matrix: NDArray[np.float32]) -> slice:

@@ -253,7 +253,7 @@ def score_volume(seg: Segmenter, truth: Labels, targets: Sequence[Target]) -> It
 def _walk_scores(walked: Mapping[Plane, PlaneMask], truth: Labels, target: Target) -> Iterator[Score]:
     """Score each plane on which a walk believed to have the object, to see drift and calibration."""
     for plane, found in walked.items():
-        if found.mask.any():
+        if found.crop:
             here = iou(found.mask, truth[plane] == target.object_id)
             yield Score(Target(target.object_id, plane), "3D, each plane", here, found.score)
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sam.cleanup import largest_piece
+from napari_sam.crops import Crop
 
 Mask = NDArray[np.bool_]  # (h, w)
 Click = tuple[int, int]  # (row, column)
@@ -54,11 +55,12 @@ def tight_box(mask: Mask) -> tuple[Click, Click]:
     ValueError
         If the mask is empty.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size == 0:
+    crop = Crop.of(mask)
+    if not crop:
         msg = "mask is empty: a box and a click need at least one pixel of the object"
         raise ValueError(msg)
-    return (int(rows[0]), int(columns[0])), (int(rows[-1]), int(columns[-1]))
+    rows, columns = crop.window
+    return (rows.start, columns.start), (rows.stop - 1, columns.stop - 1)
 
 
 def _largest_piece(error: Mask) -> Mask:

@@ -213,13 +213,13 @@ class EmbeddingCache:
         """
         return self._embed([self.stack.check_plane(p) for p in (self.stack.planes() if planes is None else planes)])
 
-    def get(self, place: Place, plane_hash: int) -> ImageEmbedding | None:
+    def get(self, place: Place, digest: int) -> ImageEmbedding | None:
         """Return the stored embedding of a plane or tile if it was made from pixels of this hash, else None."""
-        values = self.store.read(place, plane_hash)
+        values = self.store.read(place, digest)
         return None if values is None else self._keep(place, values)
 
-    def put(self, place: Place, plane_hash: int, embedding: ImageEmbedding) -> ImageEmbedding:
-        """Store an embedding and return it as it will be read.
+    def put(self, place: Place, digest: int, embedding: ImageEmbedding) -> ImageEmbedding:
+        """Store an embedding, made from pixels of this hash, and return it as it will be read.
 
         Raises
         ------
@@ -232,7 +232,7 @@ class EmbeddingCache:
         if not np.isfinite(values).all():
             msg = f"the embedding of plane {place} does not fit into float16; load the model with dtype=torch.float32"
             raise ValueError(msg)
-        self.store.write(place, plane_hash, values)
+        self.store.write(place, digest, values)
         return self._keep(place, values)
 
     def cached_planes(self) -> tuple[Plane, ...]:

@@ -33,8 +33,12 @@ class Checkpoint:
 
     Attributes
     ----------
+    name : str
+        By which `load_sam` knows it; of a row of `CONFIGS`.
     url, sha256 : str or None
         Where the file is fetched and the hash that it must have; None: it comes with the package.
+    licence, what : str
+        Of the weights, and what they are, for a list.
     size : int
         Bytes, about.
     """
@@ -66,7 +70,6 @@ REGISTRY: Mapping[str, Checkpoint] = MappingProxyType(
         "vit_h": _official("vit_h", "sam_vit_h_4b8939.pth", _VIT_H, 2_564_550_879),
     }
 )
-
 
 _PATIENCE = 30  # seconds without a byte, after which a download has failed
 

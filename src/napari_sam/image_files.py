@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 _TIFF = (".tif", ".tiff")
 _PICTURES = (".png", ".jpg", ".jpeg")
 
-_MICROMETRE = {"um", "micron", "microns", "micrometer", "\\u00b5m", "\\u00B5m", "μm"}  # as files spell it
+_MICROMETRE = ("um", "micron", "microns", "micrometer", "\\u00b5m", "\\u00B5m", "μm")  # as files spell it
+_UNITS = MappingProxyType({**dict.fromkeys(_MICROMETRE, "µm"), "nanometer": "nm"})
 _UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # TIFF 6.0, tag 296: inch and centimetre
 
 
@@ -281,8 +283,7 @@ def default_axes(ndim: int) -> str:
 
 
 def _spelt(unit: str) -> str:
-    nanometre = {"nanometer": "nm"}
-    return "µm" if unit in _MICROMETRE else nanometre.get(unit, unit)
+    return _UNITS.get(unit, unit)
 
 
 def _without_lone_channel(image: ImageFile) -> ImageFile:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from napari_sam.checkpoints import cache_folder
+from napari_sam.outputs import appears_when_complete
 
 _MOST = 20  # files; older ones are dropped from the list, not from the disk
 
@@ -30,9 +30,8 @@ def remember_model(path: Path | str) -> None:
     kept = [new, *(one for one in own_models() if one != new)][:_MOST]
     listed = _list_path()
     listed.parent.mkdir(parents=True, exist_ok=True)
-    temporary = listed.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text("".join(f"{one}\n" for one in kept), encoding="utf-8")
-    temporary.replace(listed)
+    with appears_when_complete(listed) as temporary:
+        temporary.write_text("".join(f"{one}\n" for one in kept), encoding="utf-8")
 
 
 def _list_path() -> Path:

@@ -5,7 +5,7 @@ import numpy as np
 from napari_sam.blending import blend
 from napari_sam.crops import Crop
 from napari_sam.image import Frame
-from napari_sam.prompts import SURE_LOGIT, mask_to_logits
+from napari_sam.low_res import crop_logits, mask_to_logits
 from napari_sam.step import PlaneState
 
 SIDE = 64
@@ -16,8 +16,7 @@ def painted(rows, columns, plane):
     mask = np.zeros((SIDE, SIDE), bool)
     mask[rows, columns] = True
     logits = mask_to_logits(Crop.of(mask), FRAME, low_res_stride=1)
-    cropped = Crop.around(logits, logits > -SURE_LOGIT, outside=-SURE_LOGIT)
-    return PlaneState(1, plane, Crop.of(mask), 1.0, cropped, FRAME)
+    return PlaneState(1, plane, Crop.of(mask), 1.0, crop_logits(logits), FRAME)
 
 
 def test_far_apart_shapes_meet_halfway_and_keep_their_size():

@@ -11,8 +11,9 @@ from napari_sam.contrast import Contrast
 from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding, encode
 from napari_sam.image import Frame
+from napari_sam.low_res import mask_to_logits
 from napari_sam.predictor import predict, predict_low_res
-from napari_sam.prompts import Prompt, mask_to_logits
+from napari_sam.prompts import Prompt
 
 PLANE_SHAPE = (40, 48)
 POINT = Prompt(points=[[10, 12]])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from napari_sam.crops import Crop
 from napari_sam.image import Frame
-from napari_sam.model.config import CONFIGS, InputGrid
-from napari_sam.prompts import Prompt, check_inside, mask_to_logits, to_model_frame
+from napari_sam.model.config import CONFIGS
+from napari_sam.prompts import Prompt, check_inside, to_model_frame
 
 IDENTITY = Frame((40, 60), (40, 60), (64, 64))
 CPU = {"device": torch.device("cpu"), "dtype": torch.float32}
@@ -176,29 +176,3 @@ def test_the_box_of_the_whole_plane_is_the_whole_model_input(original_size, grid
     )
     expected = [-0.5, -0.5, frame.input_size[1] - 0.5, frame.input_size[0] - 0.5]
     np.testing.assert_allclose(inputs.boxes[0], expected, rtol=1e-6)
-
-
-@given(SIZES, GRIDS)
-def test_the_mask_of_the_whole_plane_fills_the_input_and_leaves_the_padding_out(original_size, grid):
-    frame = Frame.for_plane(original_size, grid)
-    logits = mask_to_logits(Crop.of(np.ones(original_size, bool)), frame, low_res_stride=grid.low_res_stride)
-    rows, columns = (side // grid.low_res_stride for side in frame.input_size)
-    assert logits.shape == tuple(side // grid.low_res_stride for side in frame.padded_size)
-    np.testing.assert_allclose(logits[:rows, :columns], 8, atol=1e-3)
-    np.testing.assert_allclose(logits[rows + 1 :], -8)
-    np.testing.assert_allclose(logits[:, columns + 1 :], -8)
-
-
-def test_a_cell_half_covered_is_undecided():
-    logits = mask_to_logits(Crop.of(painted(rows=slice(0, 4), columns=slice(0, 6))), IDENTITY, low_res_stride=4)
-    np.testing.assert_allclose(logits[0, :3], [8, 0, -8])
-
-
-def test_a_mask_comes_back_through_the_upscaling_of_the_logits():
-    """Both ways share one pixel convention: a shift of half a voxel would show at the border."""
-    grid = InputGrid(shortest=128, longest=128, multiple=32, stride=8, low_res_stride=2)
-    frame = Frame.for_plane((32, 32), grid)
-    mask = painted((32, 32), slice(5, 17), slice(9, 30))
-    logits = torch.as_tensor(mask_to_logits(Crop.of(mask), frame, low_res_stride=2))[None, None]
-    upscaled = torch.nn.functional.interpolate(logits, (32, 32), mode="bilinear", align_corners=False)
-    np.testing.assert_array_equal(upscaled[0, 0].numpy() > 0, mask)

@@ -8,7 +8,7 @@ import zarr
 
 from napari_sam import PlaneMask, Prompt, Segmenter, StepPrompt, StopRules
 from napari_sam.crops import Crop
-from napari_sam.prompts import mask_to_logits
+from napari_sam.low_res import mask_to_logits
 from napari_sam.upscaling import upscaled_mask
 
 SHAPE = (4, 40, 48)

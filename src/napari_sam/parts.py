@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_sam.cleanup import largest_piece
 from napari_sam.crops import Crop
 from napari_sam.extents import NOTHING, mask_extent
-from napari_sam.prompts import SURE_LOGIT
+from napari_sam.low_res import SURE_LOGIT
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,19 +6,21 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding
+from napari_sam.low_res import LowRes, move_logits
 from napari_sam.parts import comes_to_edge, in_view, part_near
-from napari_sam.prompts import Prompt, move_logits, to_model_frame
+from napari_sam.prompts import Prompt, to_model_frame
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from napari_sam.crops import Window
     from napari_sam.image import Frame
@@ -31,8 +33,6 @@ _TOKEN_BYTES_CPU = 4 * 2**20
 _TOKEN_BYTES = 256 * 2**20
 
 _SMOOTH = 4096  # pixels; logits of more would take gigabytes
-
-LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

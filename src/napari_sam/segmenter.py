@@ -12,11 +12,11 @@ from napari_sam.cache_store import as_location
 from napari_sam.checkpoints import load_sam
 from napari_sam.components import Components
 from napari_sam.contrast import estimate_contrast
-from napari_sam.crops import Crop
 from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, write_masks
+from napari_sam.low_res import crop_logits, mask_to_logits
 from napari_sam.model.sam import Sam
 from napari_sam.orientation import Orientation, axis_order, turn
-from napari_sam.prompts import SURE_LOGIT, Prompt, check_inside, mask_to_logits
+from napari_sam.prompts import Prompt, check_inside
 from napari_sam.propagation import propagate
 from napari_sam.sharing import settle, share
 from napari_sam.stack import open_stack
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     import torch
 
     from napari_sam.contrast import Limits
+    from napari_sam.crops import Crop
+    from napari_sam.low_res import LowRes
     from napari_sam.plane_mask import PlaneMask
-    from napari_sam.predictor import LowRes, MaskInput, MaskPrediction
+    from napari_sam.predictor import MaskInput, MaskPrediction
     from napari_sam.stack import Plane
     from napari_sam.tiles import TileChoice
 
@@ -331,9 +333,8 @@ class Segmenter:
 
     def _painted(self, prompt: Prompt, mask: Crop) -> PlaneState:
         frame = self._cache.find_frame(mask)
-        low_res = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
-        logits = Crop.around(low_res, low_res > -SURE_LOGIT, outside=-SURE_LOGIT)
-        return PlaneState(prompt.object_id, prompt.plane, mask, 1.0, logits, frame)
+        logits = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
+        return PlaneState(prompt.object_id, prompt.plane, mask, 1.0, crop_logits(logits), frame)
 
     def _check(self, prompt: Prompt) -> None:
         self._stack.check_plane(prompt.plane)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.prompts import SURE_LOGIT
+from napari_sam.low_res import SURE_LOGIT
 from napari_sam.upscaling import upscaled
 
 if TYPE_CHECKING:

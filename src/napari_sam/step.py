@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_sam.crops import Crop, shared_area
+from napari_sam.low_res import SURE_LOGIT, crop_logits, move_logits
 from napari_sam.predictor import MaskInput
-from napari_sam.prompts import SURE_LOGIT, Prompt, move_logits
+from napari_sam.prompts import Prompt
 from napari_sam.upscaling import upscaled_mask
 
 if TYPE_CHECKING:
     from napari_sam.evidence import Evidence
     from napari_sam.image import Frame
+    from napari_sam.low_res import LowRes
     from napari_sam.model.config import SamConfig
-    from napari_sam.predictor import LowRes
     from napari_sam.stack import Plane
 
 Reason = Literal[
@@ -62,13 +63,12 @@ class PlaneState:
         if frame == self.frame:
             return self.logits
         stride = self.frame.padded_size[0] // self.logits.shape[0]
-        moved = move_logits(self.logits.full(), self.frame, frame, low_res_stride=stride)
-        return Crop.around(moved, moved > -SURE_LOGIT, outside=-SURE_LOGIT)
+        return crop_logits(move_logits(self.logits.full(), self.frame, frame, low_res_stride=stride))
 
     @classmethod
     def decoded(cls, object_id: int, plane: Plane, low_res_logits: LowRes, score: float, frame: Frame) -> PlaneState:
         """Take what the decoder gave for the object; what is surely background is not kept."""
-        logits = Crop.around(low_res_logits, low_res_logits > -SURE_LOGIT / 2, outside=-SURE_LOGIT)
+        logits = crop_logits(low_res_logits, least=-SURE_LOGIT / 2)
         likely = min(max(score, 0.0), 1.0)  # nothing keeps what the model says within the range of an IoU
         return cls(object_id, plane, upscaled_mask(logits, frame), likely, logits, frame)
 

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from napari_sam.extents import Extent
     from napari_sam.image import Frame
+    from napari_sam.low_res import LowRes
     from napari_sam.model.sam import Sam
-    from napari_sam.predictor import LowRes, MaskPrediction
+    from napari_sam.predictor import MaskPrediction
     from napari_sam.prompts import Prompt
     from napari_sam.tiles import TileGrid
     from napari_sam.windows import Windows

@@ -4,6 +4,8 @@ import inspect
 import subprocess
 import sys
 
+import pytest
+
 import napari_sam
 from napari_sam import Prompt, Segmenter, load_sam
 
@@ -30,8 +32,9 @@ def test_importing_the_package_takes_less_than_50_ms():
     assert min(float(run(code)[0]) for _ in range(3)) < 0.05
 
 
-def test_a_prompt_is_made_without_torch():
-    loaded = run("import sys, napari_sam; napari_sam.Prompt(points=[[1, 2]]); print(*sys.modules)")
+@pytest.mark.parametrize("said", ["Prompt(points=[[1, 2]])", "StepPrompt(points=3)", "StopRules()"])
+def test_what_is_said_before_a_model_is_loaded_needs_no_torch(said):
+    loaded = run(f"import sys, napari_sam; napari_sam.{said}; print(*sys.modules)")
     assert "torch" not in loaded
 
 

@@ -13,10 +13,10 @@ from napari_sam import Prompt, Segmenter, load_sam, predictor
 from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.image import Frame
-from napari_sam.low_res import mask_to_logits
+from napari_sam.low_res import MaskInput, mask_to_logits
 from napari_sam.model.config import CONFIGS
 from napari_sam.plane_embedding import PlaneEmbedding
-from napari_sam.predictor import MaskInput, MaskPrediction
+from napari_sam.predictor import MaskPrediction
 from napari_sam.tiles import TileGrid
 from napari_sam.views import predict
 from napari_sam.windows import Windows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,22 @@ if TYPE_CHECKING:
 LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
 
 SURE_LOGIT = 8.0  # a given mask is as sure as this: sigmoid(8) = 0.9997
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskInput:
+    """What an earlier call knows about an object.
+
+    Attributes
+    ----------
+    low_res_logits : ndarray of float32
+        ``(H/low_res_stride, W/low_res_stride)``.
+    frame : Frame
+        Their geometry.
+    """
+
+    low_res_logits: LowRes
+    frame: Frame
 
 
 def mask_to_logits(mask: Crop, frame: Frame, *, low_res_stride: int) -> LowRes:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_sam.crops import Crop
 from napari_sam.embeddings import ImageEmbedding
-from napari_sam.low_res import LowRes, move_logits
+from napari_sam.low_res import LowRes, MaskInput, move_logits
 from napari_sam.parts import comes_to_edge, in_view, part_near
 from napari_sam.prompts import Prompt, to_model_frame
 
@@ -60,22 +60,6 @@ class MaskPrediction:
     def mask_input(self, index: int = 0) -> MaskInput:
         """Return what a refining call is told of one of the masks; works on tiled planes, too."""
         return MaskInput(self.low_res_logits[index], self.frame)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MaskInput:
-    """What an earlier call knows about an object.
-
-    Attributes
-    ----------
-    low_res_logits : ndarray of float32
-        ``(H/low_res_stride, W/low_res_stride)``.
-    frame : Frame
-        Their geometry.
-    """
-
-    low_res_logits: LowRes
-    frame: Frame
 
 
 def predict(

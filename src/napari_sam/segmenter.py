@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from napari_sam.contrast import Limits
     from napari_sam.crops import Crop
-    from napari_sam.low_res import LowRes
+    from napari_sam.low_res import LowRes, MaskInput
     from napari_sam.plane_mask import PlaneMask
-    from napari_sam.predictor import MaskInput, MaskPrediction
+    from napari_sam.predictor import MaskPrediction
     from napari_sam.stack import Plane
     from napari_sam.tiles import TileChoice
 

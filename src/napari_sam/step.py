@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_sam.crops import Crop, shared_area
-from napari_sam.low_res import SURE_LOGIT, crop_logits, move_logits
-from napari_sam.predictor import MaskInput
+from napari_sam.low_res import SURE_LOGIT, MaskInput, crop_logits, move_logits
 from napari_sam.prompts import Prompt
 from napari_sam.upscaling import upscaled_mask
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from napari_sam import predictor
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.extents import NOTHING, crop_extent, logits_extent, union
+from napari_sam.low_res import MaskInput
 from napari_sam.plane_embedding import PlaneEmbedding
-from napari_sam.predictor import MaskInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

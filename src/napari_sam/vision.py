@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.crops import Crop, Window
+    from napari_sam.low_res import MaskInput
     from napari_sam.model.sam import Sam
-    from napari_sam.predictor import MaskInput
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Pixels, Plane
     from napari_sam.views import Embedding

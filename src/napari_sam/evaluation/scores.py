@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from napari_sam.cache import EmbeddingCache
+    from napari_sam.low_res import MaskInput
     from napari_sam.plane_mask import PlaneMask
-    from napari_sam.predictor import MaskInput, MaskPrediction
+    from napari_sam.predictor import MaskPrediction
     from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
 

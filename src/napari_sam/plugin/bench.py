@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
     from napari_sam.components import Components
     from napari_sam.crops import Window
+    from napari_sam.low_res import MaskInput
     from napari_sam.plane_mask import PlaneMask
     from napari_sam.plugin.drafts import LabelPlane, Look
     from napari_sam.plugin.session import Ask, Choice
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.walk import Route
-    from napari_sam.predictor import MaskInput, MaskPrediction
+    from napari_sam.predictor import MaskPrediction
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Plane
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.low_res import MaskInput
     from napari_sam.plane_mask import PlaneMask
-    from napari_sam.predictor import MaskInput, MaskPrediction
+    from napari_sam.predictor import MaskPrediction
     from napari_sam.stack import Plane
 
 Key = tuple[int, "Plane"]  # an object on a plane

@@ -118,9 +118,15 @@ def open_image(
     labels: Any = None,
 ) -> "Segmenter":
     """Open an image file and the model that looks at it."""
-    seen = {"channels": selection.together, "orientation": selection.orientation}
-    noted = {"source": selection.describe(path), "cache": cache}
-    return open_segmenter(selection.read(path), options, labels=labels, **seen, **noted)
+    return open_segmenter(
+        selection.read(path),
+        options,
+        channels=selection.together,
+        orientation=selection.orientation,
+        source=selection.describe(path),
+        cache=cache,
+        labels=labels,
+    )
 
 
 def open_segmenter(file: "ImageFile", options: ModelOptions, **seen: Any) -> "Segmenter":

@@ -130,27 +130,27 @@ def _window(vertices: Coordinates, plane_shape: tuple[int, int]) -> tuple[NDArra
     return first, (int(height), int(width))
 
 
-def _fill(kind: ShapeType, vertices: Coordinates, plane_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Pixels whose centres lie inside, ``(h, w)``; at least those under the vertices' centre."""
+def _fill(kind: ShapeType, vertices: Coordinates, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels of a window whose centres lie inside, ``(h, w)``; at least those under the vertices' centre."""
     if kind == "ellipse":
-        mask = _fill_ellipse(vertices, plane_shape)
+        mask = _fill_ellipse(vertices, size)
     elif kind in ("polygon", "rectangle"):
         from skimage.draw import polygon2mask
 
-        mask = np.asarray(polygon2mask(plane_shape, vertices), dtype=bool)
+        mask = np.asarray(polygon2mask(size, vertices), dtype=bool)
     else:
         msg = f"shape must be rectangle, ellipse, polygon, line or path, got {kind!r}"
         raise ValueError(msg)
     row, column = np.round(vertices.mean(axis=0)).astype(int)
-    if not mask.any() and 0 <= row < plane_shape[0] and 0 <= column < plane_shape[1]:
+    if not mask.any() and 0 <= row < size[0] and 0 <= column < size[1]:
         mask[row, column] = True  # smaller than a pixel, but somebody drew it
     return mask
 
 
-def _fill_ellipse(corners: Coordinates, plane_shape: tuple[int, int]) -> NDArray[np.bool_]:
+def _fill_ellipse(corners: Coordinates, size: tuple[int, int]) -> NDArray[np.bool_]:
     """Fill the ellipse in the rectangle of these four corners, which may be turned."""
-    offsets = np.moveaxis(np.indices(plane_shape), 0, -1) - corners.mean(axis=0)
-    squared = np.zeros(plane_shape)
+    offsets = np.moveaxis(np.indices(size), 0, -1) - corners.mean(axis=0)
+    squared = np.zeros(size)
     for half in ((corners[1] - corners[0]) / 2, (corners[2] - corners[1]) / 2):
         squared += (offsets @ half / max(half @ half, 1e-12)) ** 2
     return np.asarray(squared <= 1.0)

@@ -25,7 +25,7 @@ from napari_sam.views import predict, predict_low_res
 from napari_sam.vision import SamVision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from napari_sam.predictor import MaskPrediction
     from napari_sam.stack import Plane
     from napari_sam.tiles import TileChoice
+
+    Walk = Callable[[Sequence[PlaneState]], Iterator[tuple[PlaneMask, ...]]]
 
 
 class Segmenter:
@@ -286,7 +288,8 @@ class Segmenter:
         -------
         iterator of PlaneMask
             First the prompted planes, then plane by plane; each is in the labels when it comes. The last one of a
-            walk has a reason. Nothing is done until it is iterated, and it may be closed at any time.
+            walk has a reason. Where objects meet, one may come again with what it has left, see `latest`. Nothing is
+            done until it is iterated, and it may be closed at any time.
 
         Raises
         ------
@@ -300,21 +303,23 @@ class Segmenter:
             if not start <= prompt.plane[axis] < stop:
                 msg = f"prompts must lie between start {start} and stop {stop} on axis {axis}, got {prompt.plane}"
                 raise ValueError(msg)
-        anew = None if changed is None else frozenset(changed)
-        how = {"rules": rules, "step": step, "components": components, "changed": anew}
-        return self._propagate(prompts, axis, range(start, stop), **how)
-
-    def _propagate(self, prompts: Sequence[Prompt], axis: int, positions: range, **how: Any) -> Iterator[PlaneMask]:
-        how["step"] = how["step"] or StepPrompt.suited_to(self._sam.config)
-        found = propagate(
-            [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)],
-            SamVision(self._sam, self._cache.embedding, self._cache.pixels),
+        walk = partial(
+            propagate,
+            vision=SamVision(self._sam, self._cache.embedding, self._cache.pixels),
             axis=axis,
-            positions=positions,
+            positions=range(start, stop),
             get_labels=partial(read_plane, self._turned_labels),
-            **how,
+            rules=rules,
+            step=step or StepPrompt.suited_to(self._sam.config),
+            components=components,
+            changed=None if changed is None else frozenset(changed),
         )
-        for plane_masks in found:
+        return self._written(walk, prompts)
+
+    def _written(self, walk: Walk, prompts: Sequence[Prompt]) -> Iterator[PlaneMask]:
+        """Walk from prompts, and write what is found on a plane before the walk goes on."""
+        anchors = [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)]
+        for plane_masks in walk(anchors):
             write_masks(self._turned_labels, plane_masks[0].plane, {each.object_id: each.crop for each in plane_masks})
             yield from plane_masks
 

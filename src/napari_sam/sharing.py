@@ -61,8 +61,7 @@ def settle(
 
 def share(states: Sequence[PlaneState]) -> list[PlaneState]:
     """Give each pixel that several objects of a plane claim to the highest logit; the first of equals wins."""
-    shared = _share(states, [state.mask for state in states])
-    return [without_lost(state, mask) for state, mask in zip(states, shared, strict=True)]
+    return [without_lost(state, mask) for state, mask in zip(states, _won(states), strict=True)]
 
 
 def without_lost(state: PlaneState, mask: Crop) -> PlaneState:
@@ -89,15 +88,17 @@ def without_lost(state: PlaneState, mask: Crop) -> PlaneState:
     return replace(state, mask=mask, logits=replace(state.logits, pixels=pixels))
 
 
-def _share(states: Sequence[PlaneState], masks: Sequence[Crop]) -> list[Crop]:
+def _won(states: Sequence[PlaneState]) -> list[Crop]:
+    """Return what each object keeps of its mask."""
+    masks = [state.mask for state in states]
     if len(masks) < 2:
-        return list(masks)
+        return masks
     claims = np.zeros(masks[0].shape, np.uint16)
     for mask in masks:
         claims[mask.window] += mask.pixels
     contested = claims > 1
     if not contested.any():
-        return list(masks)
+        return masks
     highest = np.full(claims.shape, -np.inf, np.float32)
     winner = np.full(claims.shape, -1, np.int32)
     for index, (state, mask) in enumerate(zip(states, masks, strict=True)):

@@ -79,8 +79,9 @@ def predict_low_res(
     """
 
     def decode(view: Any, prompts: Sequence[Prompt], given: Any) -> list[tuple[LowRes, float]]:
-        how = {"multimask_output": multimask_output, "mask_input": given, "nearby": nearby}
-        return predictor.predict_low_res(sam, view, prompts, **how)
+        return predictor.predict_low_res(
+            sam, view, prompts, multimask_output=multimask_output, mask_input=given, nearby=nearby
+        )
 
     if isinstance(embedding, ImageEmbedding):
         return [Decoded(*each, embedding.frame) for each in decode(embedding, prompts, mask_input)]

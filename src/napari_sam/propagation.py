@@ -152,10 +152,12 @@ def _clear(walker: Walker, track: Track, reached: Collection[tuple[int, Plane]])
     """Take back what an earlier walk has left of the objects where this one has not come, but might have."""
     for position in sorted(set().union(*track.spans.values())):
         plane, anchored = track.plane(position), track.anchors.get(position, {})
-        missed = [i for i, span in track.spans.items() if position in span and (i, plane) not in reached]
-        missed = [object_id for object_id in missed if object_id not in anchored]
-        labels = walker.get_labels(plane) if missed else np.zeros((0, 0), int)
-        left = [object_id for object_id in missed if (labels == object_id).any()]
+        due = [i for i, span in track.spans.items() if position in span and i not in anchored]
+        missed = [object_id for object_id in due if (object_id, plane) not in reached]
+        if not missed:
+            continue
+        labels = walker.get_labels(plane)
+        left = np.unique(labels[np.isin(labels, missed)]).tolist()
         if left:
             height, width = labels.shape
             yield tuple(PlaneMask(i, plane, Crop.empty((height, width)), 0.0, "cleared") for i in left)

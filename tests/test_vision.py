@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.crops import Crop
-from napari_sam.vision import SamVision, contrast_left, contrast_of
+from napari_sam.vision import SamVision, contrast_left, contrast_of, stands_apart
 
 MASK = np.zeros((20, 20), bool)
 MASK[5:12, 6:14] = True
@@ -38,6 +38,28 @@ def test_a_contrast_that_is_lost_in_the_texture_counts_as_none():
 
 def test_a_mask_that_fills_the_plane_has_no_contrast():
     assert contrast_of(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4)) == pytest.approx([0])
+
+
+def textured(plane):
+    return plane + np.random.default_rng(0).normal(0, 1, plane.shape)
+
+
+def test_a_nucleus_in_the_dark_stands_apart_and_a_dark_one_in_the_light_too():
+    assert stands_apart(CROP, textured(MASK * 10.0))
+    assert stands_apart(CROP, textured(~MASK * 10.0))
+
+
+def test_a_cell_behind_its_membrane_does_not_stand_apart():
+    """A neurite stands out from the membrane around it, but beyond that are others like it."""
+    membrane = np.zeros((20, 20), bool)
+    membrane[4:13, 5:15] = True
+    plane = np.where(membrane & ~MASK, 0.0, 10.0)
+    assert abs(contrast_of(CROP, plane)[0]) > 1
+    assert not stands_apart(CROP, textured(plane))
+
+
+def test_what_fills_the_plane_does_not_stand_apart():
+    assert not stands_apart(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4))
 
 
 def test_what_is_left_of_a_contrast_has_a_sign():

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.walks import Volume
 
 ENDLESS = StopRules(
-    min_predicted_iou=0, max_area_ratio=np.inf, min_overlap=0, min_presence=0, min_faded_presence=0, max_missing=0
+    min_predicted_iou=0,
+    max_area_ratio=np.inf,
+    min_overlap=0,
+    min_presence=0,
+    min_faded_presence=0,
+    dip=False,
+    max_missing=0,
 )
 THRESHOLDS = (0.4, 0.5, 0.6, 0.7)  # of the presence
 _GONE = 0.2  # IoU with the truth below which the mask no longer is of the object

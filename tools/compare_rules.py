@@ -31,6 +31,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "presence .7": {"rules": StopRules(min_presence=0.7)},
     "presence off": {"rules": StopRules(min_presence=0, min_faded_presence=0)},
     "contrast off": {"rules": StopRules(min_faded_presence=0)},
+    "dip off": {"rules": StopRules(dip=False)},
     "predicted IoU .5": {"rules": StopRules(min_predicted_iou=0.5)},
     "overlap .2": {"rules": StopRules(min_overlap=0.2)},
     "largest component": {"components": "largest"},

@@ -36,7 +36,7 @@ class PlaneMask:
         None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
         plane was prompted), ``"stop"`` (the object was said not to be on the next plane, or on this one), ``"taken"``
         (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, or lost
-        the object to another before, but the labels held an older mask of it, which is gone now. ``"bridged"``: the
+        the object before, but the labels held an older mask of it, which is gone now. ``"bridged"``: the
         plane is blank or missing, and the mask is interpolated from the planes around it, where the walk goes on; also
         past one that is ``"taken"``.
     evidence : Evidence
@@ -58,5 +58,5 @@ class PlaneMask:
 
 
 def latest(found: Iterable[PlaneMask]) -> list[PlaneMask]:
-    """Keep the last word on each object and plane: where objects met, the loser's planes have come twice."""
+    """Keep the last word on each object and plane: what a walk had to take back has come twice."""
     return list({(each.object_id, each.plane): each for each in found}.values())

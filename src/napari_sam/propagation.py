@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from napari_sam.vision import Vision
 
 
+_TAKEN_BACK = ("dip", "cleared")  # reasons of steps that replace what was found before
+
+
 def propagate(
     anchors: Sequence[PlaneState],
     vision: Vision,
@@ -41,13 +44,14 @@ def propagate(
 ) -> Iterator[tuple[PlaneMask, ...]]:
     """Walk from each anchor to both sides along one axis of the stack.
 
-    The anchors come first. Then all objects walk up together, then down together, and what is found on a plane comes
-    at once: the objects are decoded in one batch and no two of their masks overlap. Between two anchors of one object
-    the walks from both are blended by distance, and come on the way down. Where an object comes down to another that
-    has come up, the pixels go to the one that is more likely still at home; the other comes a second time with what it
-    has left, and if that is nothing, so do the planes above, with the reason "cleared". An object that a stop rule ends
-    on a plane comes once more with an empty mask and the reason. At the end come planes on which the labels hold an
-    older mask of an object that did not come there this time: empty, with the reason "cleared".
+    The anchors come first. Then all objects walk up together, then down together, and what is found on a plane
+    comes at once: the objects are decoded in one batch and no two of their masks overlap. Between two anchors of
+    one object the walks from both are blended by distance, and come on the way down. Where an object comes down to
+    another that has come up, the pixels go to the one that is more likely still at home; the other comes a second
+    time with what it has left, and if that is nothing, so do the planes above, with the reason "cleared". So do
+    those from a "dip" on: only what follows tells that it was one. An object that a stop rule ends on a plane comes
+    once more with an empty mask and the reason. At the end come planes on which the labels hold an older mask of an
+    object that did not come there this time: empty, with the reason "cleared".
 
     Nothing is written: the caller does so before it asks for the next plane, so that ``get_labels`` knows about it.
 
@@ -101,11 +105,12 @@ def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]
         for step in steps:
             is_open = track.weight_of_lower(step.state.object_id, position) is None
             (open_ended if is_open else gaps[position])[step.state.object_id] = step
-        rivals[position] |= {object_id: step for object_id, step in open_ended.items() if step.state.mask}
+        rivals[position] |= open_ended
+        rivals[position] = {object_id: step for object_id, step in rivals[position].items() if step.state.mask}
         yield from _report(list(open_ended.values()))
     came: set[tuple[int, int]] = set()  # what a bridge must not replace
     for position, steps in walker.walk(track, -1, rivals):
-        new = [step for step in steps if (step.state.object_id, position) not in came]
+        new = [s for s in steps if (s.state.object_id, position) not in came or s.reason in _TAKEN_BACK]
         met = _meet(walker, track, position, new, gaps.pop(position, {}), rivals[position])
         came |= {(step.state.object_id, position) for step in met}
         beaten = walker.beaten(rivals[position], met)

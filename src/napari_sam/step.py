@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Reason = Literal[
     "range", "anchor", "stop", "taken", "cleared", "bridged",
-    "empty", "border", "area", "overlap", "predicted_iou", "presence", "contrast",
+    "empty", "border", "area", "overlap", "predicted_iou", "presence", "contrast", "dip",
 ]  # fmt: skip
 
 
@@ -74,6 +74,10 @@ class PlaneState:
     def emptied(self) -> PlaneState:
         """Return what is left of an object that has ended here."""
         return replace(self, mask=Crop.empty(self.mask.shape))
+
+    def forgotten(self) -> PlaneState:
+        """Return an ended object that takes no memory."""
+        return replace(self.emptied(), logits=Crop.empty(self.logits.shape, np.float32, outside=-SURE_LOGIT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +153,9 @@ class StopRules:
     min_contrast, min_faded_presence : float
         An object of which less contrast is left than this share, see `Evidence.contrast`, must have this presence, else
         it is ``"contrast"``: it has faded, and what is there may be its neighbour above or below. 0 presence: never.
+    dip : bool
+        An object whose contrast falls and rises again is another one from where it was least: ``"dip"``. So nuclei
+        above each other are told apart, also where the mask passes from one to the next. Never between anchors.
     max_missing : int
         An object that ends on a blank or missing plane is looked for behind it, past at most so many such planes in a
         row; 0 never. What lies between is interpolated and ``"bridged"``.
@@ -161,6 +168,7 @@ class StopRules:
     min_presence: float = 0.6
     min_contrast: float = 0.5
     min_faded_presence: float = 0.8
+    dip: bool = True
     max_missing: int = 2
 
     def reason(self, before: PlaneState, after: PlaneState, evidence: Evidence | None = None) -> Reason | None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sam.views import Embedding
 
 _RING = 3  # pixels around a mask that count as its surroundings
+_RIM, _LEAST_AROUND = 2, 5  # pixels: of the edge of a mask, and around it at least, to tell whether it stands apart
+_APART = 1.0  # standard deviations of the pixels
 
 
 class Vision(Protocol):
@@ -37,6 +39,9 @@ class Vision(Protocol):
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
+
+    def stands_apart(self, plane: Plane, mask: Crop) -> bool:
+        """Whether a plane differs in a mask from most of what is around it; see `stands_apart`."""
 
     def resemblance(self, plane: Plane, other: Plane) -> float:
         """Tell how alike the pixels of two planes are, -1 to 1; 0 if one of them is blank."""
@@ -74,6 +79,11 @@ class SamVision:
             window = _around(mask)
             found.append(contrast_of(mask.cut(window), self.get_pixels(plane, window), least=least))
         return found
+
+    def stands_apart(self, plane: Plane, mask: Crop) -> bool:
+        """Whether a plane differs in a mask from most of what is around it."""
+        window = _widely_around(mask)
+        return stands_apart(mask.cut(window), self.get_pixels(plane, window))
 
     def resemblance(self, plane: Plane, other: Plane) -> float:
         """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
@@ -114,6 +124,35 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
     spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
     difference = np.nan_to_num(one.mean(axis=0) - other.mean(axis=0))
     return np.where(abs(difference) >= least * spread, difference, 0.0)
+
+
+def stands_apart(mask: Crop, pixels: Pixels) -> bool:
+    """Whether the pixels in a mask differ from most of those around it, within half its size.
+
+    A nucleus in the dark does. What a membrane parts from others like it stands out from the membrane, but not apart.
+
+    Parameters
+    ----------
+    mask : Crop of bool
+        Of the plane, not empty.
+    pixels : ndarray
+        ``(h, w)`` or ``(h, w, c)``.
+    """
+    from scipy.ndimage import binary_dilation
+
+    window = _widely_around(mask)
+    inside = mask.within(window)
+    near = np.atleast_3d(pixels[window]).astype(np.float64)
+    one, other = near[inside], near[~binary_dilation(inside, iterations=_RIM)]
+    if not len(other):
+        return False
+    spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
+    return bool((abs(one.mean(axis=0) - np.median(other, axis=0)) > _APART * spread).any())
+
+
+def _widely_around(mask: Crop) -> Window:
+    """Return the window in which a mask lies with half its size around it, but with some pixels at least."""
+    return widened(mask.window, mask.shape, max(_LEAST_AROUND, max(mask.pixels.shape) // 2))
 
 
 def _around(mask: Crop) -> Window:

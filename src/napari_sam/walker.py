@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.blending import blend
 from napari_sam.components import believed, largest
 from napari_sam.evidence import Evidence
+from napari_sam.light import Light
 from napari_sam.presence import Course
 from napari_sam.sharing import settle, without_lost
 from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
@@ -62,6 +63,10 @@ class Step:
         why: Reason = "taken" if anchor.logits else "stop"
         return cls(anchor, None if anchor.mask else why, Evidence(predicted_iou=anchor.score))
 
+    def taken_back(self) -> Step:
+        """Return what is said of this plane if it turns out that the object had ended: the first one tells why."""
+        return replace(self, state=self.state.forgotten(), reason="dip")
+
 
 Rivals = Mapping[int, Mapping[int, Step]]  # position, object id
 NO_RIVALS: Rivals = MappingProxyType({})
@@ -79,6 +84,11 @@ class Trail:
         How the walk has gone up to there.
     contrast : ndarray of float
         ``(c,)``, how much brighter than its surroundings it was on the anchor; 0 where it did not stand out.
+    light : Light or None
+        What it has shown of this since; None where this says nothing: on the way to another anchor, or
+        among others as bright as itself.
+    behind : tuple of Step
+        What becomes of the planes since the light was dimmest, if they turn out to show another object.
     waiting : tuple of Step
         The ends that it met on planes that may be missing, since it was last found.
     """
@@ -86,7 +96,18 @@ class Trail:
     state: PlaneState
     course: Course
     contrast: NDArray[np.float64]
+    light: Light | None = None
+    behind: tuple[Step, ...] = ()
     waiting: tuple[Step, ...] = ()
+
+    def onward(self, step: Step, bridged: Sequence[Step]) -> Trail:
+        """Go on to a plane on which no rule has ended the object, past those that had to be bridged."""
+        if self.light is None:
+            return Trail(step.state, step.course, self.contrast)
+        light = self.light.after(step.evidence.contrast)
+        has_turned = (light.peak, light.dip) != (self.light.peak, self.light.dip)  # around the last plane
+        behind = (*self.behind[-1 if has_turned else 0 :], *(each.taken_back() for each in (*bridged, step)))
+        return Trail(step.state, step.course, self.contrast, light, behind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +208,16 @@ class Walker:
             if trail.waiting and not step.state.mask:
                 earlier.append(trail.waiting[0])  # it has ended where it was lost
                 continue
-            earlier += self._bridge(track, trail, step.state)
+            bridged = self._bridge(track, trail, step.state)
+            onward = trail.onward(step, bridged)
+            if step.state.mask and onward.light and onward.light.is_anothers:
+                first, *others = trail.behind
+                earlier += [first, *(replace(other, reason="cleared", evidence=Evidence()) for other in others)]
+                continue
+            earlier += bridged
             now.append(step)
             if step.reason is None:
-                going_on[object_id] = Trail(step.state, step.course, trail.contrast)
+                going_on[object_id] = onward
         return going_on, now, earlier
 
     def _may_wait(self, track: Track, direction: int, trail: Trail, plane: Plane) -> bool:
@@ -226,8 +253,14 @@ class Walker:
         states = [s for i, s in anchored.items() if s.mask and track.way_out(i, ahead) is None]
         if not states:
             return {}
-        contrasts = self.vision.contrasts(states[0].plane, [s.mask for s in states], least=_CLEAR)
-        return {s.object_id: Trail(s, Course(), shown) for s, shown in zip(states, contrasts, strict=True)}
+        plane, masks = states[0].plane, [s.mask for s in states]
+        contrasts = self.vision.contrasts(plane, masks, least=_CLEAR)
+        trails = {}
+        for state, contrast in zip(states, contrasts, strict=True):
+            is_open = self.rules.dip and track.weight_of_lower(state.object_id, ahead) is None
+            light = Light() if is_open and self.vision.stands_apart(plane, state.mask) else None
+            trails[state.object_id] = Trail(state, Course(), contrast, light)
+        return trails
 
     def _step(self, plane: Plane, coming: Sequence[Trail], rivals: Mapping[int, Step]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""

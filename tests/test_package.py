@@ -1,8 +1,10 @@
 """What an installed package brings along."""
 
-from importlib.metadata import entry_points, metadata
+from importlib.metadata import entry_points, metadata, version
 
+import napari_sam
 from napari_sam.checkpoints import weights_path
+from napari_sam.cache_store import EmbeddingStore
 
 
 def test_the_weights_of_nano_come_with_the_package():
@@ -17,3 +19,12 @@ def test_neither_napari_nor_qt_is_a_base_dependency():
 def test_the_command_line_and_the_plugin_are_found_by_name():
     assert entry_points(group="console_scripts")["sam-stacks"].value == "napari_sam.cli:main"
     assert entry_points(group="napari.manifest")["napari-sam-stacks"].value == "napari_sam:napari.yaml"
+
+
+def test_the_version_is_where_everyone_looks_for_it():
+    assert napari_sam.__version__ == version("napari-sam-stacks")
+
+
+def test_a_zarr_whose_arrays_take_no_type_parameter_will_do():
+    """With zarr 3.0 nothing could be imported: `zarr.Array[Any]` was evaluated."""
+    assert all(isinstance(annotation, str) for annotation in EmbeddingStore.__annotations__.values())

@@ -8,6 +8,8 @@ from .seeds import prompts_from_labels, prompts_from_points
 from .segmenter import Segmenter
 from .step import StepPrompt, StopRules
 
+__version__: str
+
 __all__ = [
     "Evidence",
     "MaskPrediction",

@@ -1,5 +1,7 @@
 """The embedding cache as a file format: a folder of zarr v3 groups, one per image and way of encoding it."""
 
+from __future__ import annotations
+
 import json
 import logging
 import warnings

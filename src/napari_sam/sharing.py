@@ -68,24 +68,21 @@ def without_lost(state: PlaneState, mask: Crop) -> PlaneState:
     """Reduce an object to a part of its mask: what it has lost is surely background in its logits, too."""
     if mask is state.mask:
         return state
-    rows, columns = (
-        ((np.arange(part.start, part.stop) + 0.5) * padded / (count * scale)).astype(int).clip(0, size - 1) + first
-        for part, padded, count, scale, size, first in zip(
-            state.logits.window,
-            state.frame.padded_size,
-            state.logits.shape,
-            state.frame.scale,
-            state.frame.original_size,
-            state.frame.origin,
-            strict=True,
-        )
-    )  # the pixel of the plane under the centre of each cell
+    rows, columns = (_under_cells(state, axis) for axis in (0, 1))
     if not (rows.size and columns.size):
         return replace(state, mask=mask)
     window = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     lost = (state.mask.within(window) & ~mask.within(window))[np.ix_(rows - rows[0], columns - columns[0])]
     pixels = np.where(lost, -SURE_LOGIT, state.logits.pixels).astype(np.float32)
     return replace(state, mask=mask, logits=replace(state.logits, pixels=pixels))
+
+
+def _under_cells(state: PlaneState, axis: int) -> NDArray[np.intp]:
+    """Row or column of the plane that lies under the centre of each cell of an object's logits."""
+    frame, cells = state.frame, state.logits.window[axis]
+    middle = (np.arange(cells.start, cells.stop) + 0.5) * frame.padded_size[axis]  # in model pixels, times the cells
+    pixels = (middle / (state.logits.shape[axis] * frame.scale[axis])).astype(np.intp)
+    return np.asarray(pixels.clip(0, frame.original_size[axis] - 1) + frame.origin[axis])
 
 
 def _won(states: Sequence[PlaneState]) -> list[Crop]:

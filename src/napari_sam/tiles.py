@@ -211,11 +211,11 @@ class TileGrid:
         return frame or self.tiles[-1]
 
     def _nearest(self, level: int, extent: Extent) -> Frame:
-        top, left = (
-            min(self._starts(level, axis), key=lambda start, at=at: abs(start + self.side / 2 - at))  # type: ignore[misc]
-            for axis, at in enumerate((extent[axis] + extent[axis + 2] + 1) / 2 / 2**level for axis in (0, 1))
-        )
-        return self._frame(level, (top, left))
+        return self._frame(level, (self._nearest_start(level, extent, 0), self._nearest_start(level, extent, 1)))
+
+    def _nearest_start(self, level: int, extent: Extent, axis: int) -> int:
+        middle = (extent[axis] + extent[axis + 2] + 1) / 2 / 2**level
+        return min(self._starts(level, axis), key=lambda start: abs(start + self.side / 2 - middle))
 
     def _starts(self, level: int, axis: int) -> list[int]:
         """Where the tiles of a level begin along an axis, evenly spread."""

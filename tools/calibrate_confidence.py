@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from napari_sam.training.synthetic import make_confocal_stack, make_packed_stack
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from napari_sam import PlaneMask
     from napari_sam.model.sam import Sam
 
     Load = Callable[[Sam], Iterator[tuple[Volume, list[Target]]]]
@@ -81,37 +83,43 @@ def sources(data: Path, stacks: int, objects: int) -> Iterator[tuple[str, Load]]
     """Name what is walked through, with a function that opens it."""
     for name, picked in json.loads((data / "3d" / "eval_objects.json").read_text()).items():
         targets = [Target(each["id"], (each["start_z"],)) for each in picked["picked"][:objects]]
-
-        def load(sam: Sam, name: str = name, targets: list[Target] = targets) -> Iterator[tuple[Volume, list[Target]]]:
-            image, truth = (tifffile.imread(data / "3d" / f"{name}_{what}.tif") for what in ("image", "labels"))
-            yield Volume(Segmenter(image, sam), truth), targets
-
-        yield name, load
+        yield name, partial(read_volume, folder=data / "3d", name=name, targets=targets)
     for name, make in _MADE_UP.items():
+        yield name, partial(make_up, make=make, stacks=stacks, objects=max(1, objects // stacks))
 
-        def load_made_up(sam: Sam, make: Callable[..., Any] = make) -> Iterator[tuple[Volume, list[Target]]]:
-            for seed in range(stacks):
-                image, truth = make(_MADE_UP_SHAPE, np.random.default_rng(seed))
-                yield Volume(Segmenter(image, sam), truth), volume_targets(truth, count=max(1, objects // stacks))
 
-        yield name, load_made_up
+def read_volume(sam: Sam, *, folder: Path, name: str, targets: list[Target]) -> Iterator[tuple[Volume, list[Target]]]:
+    """Open a volume of the data."""
+    image, truth = (tifffile.imread(folder / f"{name}_{what}.tif") for what in ("image", "labels"))
+    yield Volume(Segmenter(image, sam), truth), targets
+
+
+def make_up(sam: Sam, *, make: Callable[..., Any], stacks: int, objects: int) -> Iterator[tuple[Volume, list[Target]]]:
+    """Make stacks up, each with so many objects to walk from."""
+    for seed in range(stacks):
+        image, truth = make(_MADE_UP_SHAPE, np.random.default_rng(seed))
+        yield Volume(Segmenter(image, sam), truth), volume_targets(truth, count=objects)
 
 
 def walk(volume: Volume, targets: Sequence[Target]) -> Iterator[Record]:
     """Walk each object from a click and a box, then with one more plane painted; record what was found where."""
     rng = np.random.default_rng(0)
     for target in targets:
-        prompt = volume.first_prompt(target)
-        second = int(rng.choice(volume.extent(target)))
-        for prompts in ([prompt], [prompt, volume.painted(target, second)] if second != target.plane[0] else []):
-            found = volume.walk(prompts) if prompts else []
-            values = features(found) if found else {}
-            for index, each in enumerate(found):
-                if not is_anchor(each):
-                    true, is_found = volume.mask(target, each.plane[0]), bool(each.mask.any())
-                    outcome = iou(each.mask, true) if is_found else float(not true.any())
-                    numbers = {name: round(float(value[index]), 4) for name, value in values.items()}
-                    yield {"found": is_found, "iou": round(outcome, 4), "features": numbers}
+        prompt, second = volume.first_prompt(target), int(rng.choice(volume.extent(target)))
+        yield from compare(volume, target, volume.walk([prompt]))
+        if second != target.plane[0]:
+            yield from compare(volume, target, volume.walk([prompt, volume.painted(target, second)]))
+
+
+def compare(volume: Volume, target: Target, found: Sequence[PlaneMask]) -> Iterator[Record]:
+    """Record of each plane of a walk, anchors left out, what speaks for its mask and how good it is."""
+    values = features(found)
+    for index, each in enumerate(found):
+        if not is_anchor(each):
+            true, is_found = volume.mask(target, each.plane[0]), bool(each.crop)
+            outcome = iou(each.mask, true) if is_found else float(not true.any())
+            numbers = {name: round(float(value[index]), 4) for name, value in values.items()}
+            yield {"found": is_found, "iou": round(outcome, 4), "features": numbers}
 
 
 def fit(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:

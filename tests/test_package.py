@@ -3,8 +3,8 @@
 from importlib.metadata import entry_points, metadata, version
 
 import napari_sam
-from napari_sam.checkpoints import weights_path
 from napari_sam.cache_store import EmbeddingStore
+from napari_sam.checkpoints import weights_path
 
 
 def test_the_weights_of_nano_come_with_the_package():

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
 import zarr
 from numpy.typing import NDArray
-from zarr.abc.codec import BytesBytesCodec
-from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
 from zarr.storage import FsspecStore, LocalStore, MemoryStore
@@ -30,7 +27,14 @@ from napari_sam.cache_key import (
     image_name,
     is_same_image,
 )
-from napari_sam.stack import Plane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zarr.abc.codec import BytesBytesCodec
+    from zarr.abc.store import Store
+
+    from napari_sam.stack import Plane
 
 # Measured on features of nano, 2 MiB a plane, on one thread, of made nuclei and made EM: 22 and 11 % smaller than raw,
 # 14 and 15 ms to write a plane, 4 ms to read. clevel=5: 27 and 19 %, 34 and 29 ms, 3 ms. lz4 with bitshuffle: 15 and

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_sam.cleanup import Cleanup, clean
+from napari_sam.cleanup import Cleanup, clean, largest_piece
 
 volumes = arrays(bool, (3, 8, 9))
 
@@ -66,3 +66,8 @@ def test_a_crop_gives_the_same_as_the_whole(mask):
 
 def test_a_single_plane_is_cleaned_as_well():
     assert clean(_square((0, 2, 5))[0], Cleanup(largest=True, fill_holes=True, smooth=0.5)).sum() == 9
+
+
+@given(arrays(bool, (7, 9)))
+def test_the_largest_piece_of_a_plane_is_that_of_the_clean_up(mask):
+    np.testing.assert_array_equal(largest_piece(mask), clean(mask, Cleanup(largest=True)))

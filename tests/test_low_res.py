@@ -1,5 +1,7 @@
 """Low-res logits: what a mask becomes, and what it comes back as."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from napari_sam.crops import Crop
 from napari_sam.image import Frame
-from napari_sam.low_res import crop_logits, mask_to_logits, move_logits
+from napari_sam.low_res import SURE_LOGIT, crop_logits, mask_to_logits, move_logits
 from napari_sam.model.config import CONFIGS, InputGrid
 
 SIZES = st.tuples(st.integers(1, 700), st.integers(1, 700))
@@ -63,3 +65,25 @@ def test_what_is_cropped_away_is_surely_background():
     assert cropped.pixels.shape == (2, 1)
     assert cropped.full().min() == -8
     assert crop_logits(logits).pixels.shape == (6, 7)
+
+
+def test_where_cells_coincide_logits_are_moved_without_a_change():
+    before = Frame((16, 16), (32, 32), (32, 32), (8, 8), (64, 64))
+    after = replace(before, origin=(4, 12))
+    logits = np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)
+
+    moved = move_logits(logits, before, after, low_res_stride=2)
+
+    np.testing.assert_array_equal(moved[4:, :12], logits[:12, 4:])
+    assert (moved[:4] == -SURE_LOGIT).all()
+    assert (moved[:, 12:] == -SURE_LOGIT).all()
+
+
+def test_where_cells_lie_between_others_logits_are_moved_as_their_mean():
+    before = Frame((16, 16), (32, 32), (32, 32), (8, 8), (64, 64))
+    after = replace(before, original_size=(32, 32), origin=(8, 8))
+    logits = np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)
+
+    moved = move_logits(logits, before, after, low_res_stride=2)
+
+    np.testing.assert_allclose(moved[:8, :8], logits.reshape(8, 2, 8, 2).mean((1, 3)), atol=1e-5)

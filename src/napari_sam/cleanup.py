@@ -63,8 +63,19 @@ def clean(mask: Mask, options: Cleanup) -> Mask:
 
 
 def largest_piece(mask: Mask) -> Mask:
-    """Return the connected piece of a mask that has the most voxels, the first of equals; empty if the mask is."""
-    return _large_pieces(mask, Cleanup(largest=True))
+    """Return the connected piece of a mask ``(h, w)`` that has the most pixels, the first of equals; empty if it is."""
+    from scipy.ndimage import label
+
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if rows.size == 0:
+        return mask
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # what is labelled takes the time
+    pieces, count = label(mask[window])
+    if count == 1:
+        return mask
+    piece = np.zeros_like(mask)
+    piece[window] = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+    return piece
 
 
 def _per_plane(mask: Mask, change: Callable[[Mask], Mask]) -> Mask:

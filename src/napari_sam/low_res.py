@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from napari_sam.crops import Crop
 
 if TYPE_CHECKING:
+    from napari_sam.crops import Window
     from napari_sam.image import Frame
 
 LowRes = NDArray[np.float32]  # (H/low_res_stride, W/low_res_stride) logits of one mask
@@ -70,6 +71,9 @@ def move_logits(logits: LowRes, before: Frame, after: Frame, *, low_res_stride: 
     """
     if before == after:
         return logits
+    window = _cells_of(after, before, low_res_stride)
+    if window is not None:
+        return Crop((logits.shape[0], logits.shape[1]), 0, 0, logits, -SURE_LOGIT).within(window)
     matrices = []
     for axis in (0, 1):
         cell = low_res_stride / before.scale[axis]  # data pixels
@@ -88,6 +92,19 @@ def move_logits(logits: LowRes, before: Frame, after: Frame, *, low_res_stride: 
 def crop_logits(logits: LowRes, *, least: float = -SURE_LOGIT) -> Crop:
     """Crop logits to those that are above ``least``; the others become surely background."""
     return Crop.around(logits, logits > least, outside=-SURE_LOGIT)
+
+
+def _cells_of(frame: Frame, other: Frame, low_res_stride: int) -> Window | None:
+    """Rows and columns of low-res cells of another frame that are those of this one; None if cells do not coincide."""
+    if frame.scale != other.scale:
+        return None
+    window = []
+    for axis in (0, 1):
+        first = (frame.origin[axis] - other.origin[axis]) * frame.scale[axis] / low_res_stride
+        if not first.is_integer():
+            return None
+        window.append(slice(int(first), int(first) + frame.padded_size[axis] // low_res_stride))
+    return window[0], window[1]
 
 
 def _overlap(pixels: int, cells: int, width: float, first: float = 0.0) -> NDArray[np.float32]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam.cleanup import largest_piece
 from napari_sam.crops import Crop
 from napari_sam.extents import NOTHING, mask_extent
 from napari_sam.low_res import SURE_LOGIT
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_sam.crops import Window
@@ -59,11 +60,14 @@ def in_view(logits: NDArray[np.float32], part: Window, cells: tuple[int, int]) -
 
 def comes_to_edge(logits: Crop, cell: int) -> bool:
     """Whether the object in the logits of a part comes within a cell of an edge behind which the view goes on."""
-    seen = largest_piece(logits.pixels > 0)
-    (rows, columns), (height, width) = logits.window, logits.shape
-    return bool(
-        (rows.start > 0 and seen[:cell].any())
-        or (rows.stop < height and seen[-cell:].any())
-        or (columns.start > 0 and seen[:, :cell].any())
-        or (columns.stop < width and seen[:, -cell:].any())
-    )
+    seen, (rows, columns), (height, width) = logits.pixels > 0, logits.window, logits.shape
+    margin = np.zeros_like(seen)
+    if rows.start > 0:
+        margin[:cell] = True
+    if rows.stop < height:
+        margin[-cell:] = True
+    if columns.start > 0:
+        margin[:, :cell] = True
+    if columns.stop < width:
+        margin[:, -cell:] = True
+    return bool((seen & margin).any() and (largest_piece(seen) & margin).any())

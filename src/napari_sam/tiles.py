@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, Self
 
 from napari_sam.extents import is_inside, union
@@ -217,15 +217,10 @@ class TileGrid:
         middle = (extent[axis] + extent[axis + 2] + 1) / 2 / 2**level
         return min(self._starts(level, axis), key=lambda start: abs(start + self.side / 2 - middle))
 
-    def _starts(self, level: int, axis: int) -> list[int]:
-        """Where the tiles of a level begin along an axis, evenly spread."""
-        length = self._padded(level, axis)
-        if length <= self.side:
-            return [0]
-        count = math.ceil((length - self.overlap) / (self.side - self.overlap))
+    def _starts(self, level: int, axis: int) -> tuple[int, ...]:
+        """Where the tiles of a level begin along an axis."""
         step = self.grid.multiple if self.joined else 1
-        last = length - self.side
-        return [last * i // (count - 1) // step * step for i in range(count)]
+        return _spread(self._padded(level, axis), self.side, self.overlap, step)
 
     def _padded(self, level: int, axis: int) -> int:
         """Length of a level along an axis, as far as tiles reach."""
@@ -245,6 +240,15 @@ class TileGrid:
             origin,
             self.plane_shape,
         )
+
+
+@lru_cache(maxsize=64)
+def _spread(length: int, side: int, overlap: int, step: int) -> tuple[int, ...]:
+    """Spread tiles evenly over a length; kept, since every object of a walk asks on every plane."""
+    if length <= side:
+        return (0,)
+    count = math.ceil((length - overlap) / (side - overlap))
+    return tuple((length - side) * i // (count - 1) // step * step for i in range(count))
 
 
 def _meet(start: int, length: int, view: Frame, axis: int) -> bool:

@@ -40,7 +40,7 @@ def correction_click(truth: Mask, mask: Mask) -> tuple[Click, int] | None:
     ((int, int), int) or None
         The click and its label: 1 where object is missing, 0 where there is too much. None: the mask is right.
     """
-    error = max(_largest_piece(truth & ~mask), _largest_piece(mask & ~truth), key=np.count_nonzero)
+    error = max(largest_piece(truth & ~mask), largest_piece(mask & ~truth), key=np.count_nonzero)
     if not error.any():
         return None
     click = interior_point(error)
@@ -61,13 +61,3 @@ def tight_box(mask: Mask) -> tuple[Click, Click]:
         raise ValueError(msg)
     rows, columns = crop.window
     return (rows.start, columns.start), (rows.stop - 1, columns.stop - 1)
-
-
-def _largest_piece(error: Mask) -> Mask:
-    """Return `largest_piece`, looked for where the error is only: planes may be large."""
-    piece = np.zeros_like(error)
-    if error.any():
-        (top, left), (bottom, right) = tight_box(error)
-        window = slice(top, bottom + 1), slice(left, right + 1)
-        piece[window] = largest_piece(error[window])
-    return piece

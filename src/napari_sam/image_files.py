@@ -302,8 +302,7 @@ class _Channel:
 
     def __getitem__(self, key: Any) -> npt.NDArray[Any]:
         keys = whole_index(key, self.ndim)
-        keys.insert(self._axis, self._index)
-        return np.asarray(self._array[tuple(keys)])
+        return np.asarray(self._array[(*keys[: self._axis], self._index, *keys[self._axis :])])
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[...].astype(dtype or self.dtype, copy=bool(copy))

@@ -63,12 +63,12 @@ def turn(array: Any, order: Sequence[int]) -> Any:
     return array.transpose(order) if isinstance(array, np.ndarray) else Turned(array, order)
 
 
-def whole_index(index: Any, ndim: int) -> list[int | slice]:
-    """Write an index of integers, slices and an ellipsis as one entry for each of `ndim` axes."""
+def whole_index(index: Any, ndim: int) -> tuple[Any, ...]:
+    """Write the index of an array, which may have an ellipsis, as one entry for each of `ndim` axes."""
     keys = list(index) if isinstance(index, tuple) else [index]
-    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
-    keys[at : at + 1] = [slice(None)] * (ndim - len(keys) + (Ellipsis in keys))
-    return keys
+    at = next((i for i, key in enumerate(keys) if key is Ellipsis), len(keys))
+    rest = [slice(None)] * (ndim - len([key for key in keys if key is not Ellipsis]))
+    return (*keys[:at], *rest, *keys[at + 1 :])
 
 
 class Turned:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sam.cleanup import Cleanup, clean
-from napari_sam.crops import Crop, Window, hull
+from napari_sam.crops import Crop, Window, hull, widened
 from napari_sam.labels import LABELS_DTYPE
+from napari_sam.orientation import whole_index
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -57,7 +58,7 @@ class DraftLabels:
         self.size = int(np.prod(view.shape))
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        keys = _as_tuple(key, self.ndim)
+        keys = whole_index(key, self.ndim)
         if any(isinstance(one, np.ndarray) for one in keys):
             return self._gather(keys)
         ranges = [_range(one, n) for one, n in zip(keys, self.shape, strict=True)]
@@ -72,7 +73,7 @@ class DraftLabels:
         return found[tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in keys)]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        keys = _as_tuple(key, self.ndim)
+        keys = whole_index(key, self.ndim)
         if any(isinstance(one, np.ndarray) for one in keys):
             self._scatter(keys, value)
             return
@@ -175,7 +176,7 @@ def cleaned(crops: Crops, options: Cleanup) -> dict[tuple[int, Plane], Crop]:
         own = {plane: crop for (one, plane), crop in crops.items() if one == object_id}
         shape = next(iter(own.values())).shape
         window = hull([crop.window for crop in own.values() if crop] or [(slice(0, 1), slice(0, 1))])
-        window = _widened(window, shape, by=int(np.ceil(3 * options.smooth)))
+        window = widened(window, shape, int(np.ceil(3 * options.smooth)))
         first = np.min([*own], axis=0).astype(int)
         extent = np.max([*own], axis=0).astype(int) - first + 1
         at = {plane: tuple(np.subtract(plane, first).astype(int)) for plane in own}
@@ -201,21 +202,6 @@ def _span(positions: Sequence[int]) -> slice:
     """From the lowest to behind the highest; these are the ends, in either order."""
     ends = sorted((int(positions[0]), int(positions[-1]))) if positions else (0, -1)
     return slice(ends[0], ends[1] + 1)
-
-
-def _widened(window: Window, shape: tuple[int, int], *, by: int) -> Window:
-    rows, columns = (
-        slice(max(side.start - by, 0), min(side.stop + by, n)) for side, n in zip(window, shape, strict=True)
-    )
-    return rows, columns
-
-
-def _as_tuple(key: Any, ndim: int) -> tuple[Any, ...]:
-    keys = list(key) if isinstance(key, tuple) else [key]
-    at = next((i for i, one in enumerate(keys) if one is Ellipsis), None)
-    if at is not None:
-        keys[at : at + 1] = [slice(None)] * (ndim - len(keys) + 1)
-    return tuple(keys + [slice(None)] * (ndim - len(keys)))
 
 
 def _range(key: Any, length: int) -> range:

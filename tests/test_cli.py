@@ -197,6 +197,7 @@ def test_models_are_listed(capsys):
         ((*SEGMENT, "--plane", "3"), "--plane goes with a label image"),
         ((*SEGMENT, "--channel", "1"), "no channel axis"),
         ((*SEGMENT, "--tracks", "tracks.csv"), "--tracks needs --propagate"),
+        ((*SEGMENT, "--cache", "."), "give the cache a folder of its own: cache"),
         ((*SEGMENT, "--start", "2"), "--start needs --propagate"),
         ((*SEGMENT, "--stop", "4"), "--stop needs --propagate"),
         ((*SEGMENT, "--components", "all"), "--components needs --propagate"),

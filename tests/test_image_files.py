@@ -160,3 +160,21 @@ def test_a_zarr_group_without_an_image_says_what_it_holds(tmp_path):
     with pytest.raises(ValueError, match="it holds raw: give the path of an array"):
         read_image(tmp_path / "a.zarr")
     assert read_image(tmp_path / "a.zarr" / "raw").axes == "ZYX"
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_tiff_that_is_cut_off_is_refused_and_not_a_shorter_stack(tmp_path, compression, caplog):
+    """A copy that broke off was opened as an image of one plane."""
+    tifffile.imwrite(tmp_path / "whole.tif", STACK, compression=compression)
+    content = (tmp_path / "whole.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"a\.tif is cut off"):
+        read_image(tmp_path / "a.tif")
+    assert not caplog.records
+    np.testing.assert_array_equal(read_image(tmp_path / "whole.tif").array[4], STACK[4])
+
+
+def test_a_folder_of_pictures_says_how_to_make_a_stack_of_it(tmp_path):
+    imsave(tmp_path / "000.png", STACK[0].astype(np.uint8), check_contrast=False)
+    with pytest.raises(ValueError, match="holds no zarr; join the pictures of a folder to one TIFF"):
+        read_image(tmp_path)

@@ -27,6 +27,7 @@ from napari_sam.cli_options import (
     ImageOptions,
     ModelOptions,
     WalkOptions,
+    check_cache,
     open_image,
     open_segmenter,
 )
@@ -152,6 +153,7 @@ def embed(
     scheduler
         Encode on the dask cluster with this address, such as tcp://login-node:8786.
     """
+    check_cache(cache)
     planes = prod(selection.open_stack(image).stack_shape)
     if workers is None and scheduler is None:
         seg = open_image(image, options, selection=selection, cache=cache)

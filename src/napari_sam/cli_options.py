@@ -118,6 +118,7 @@ def open_image(
     labels: Any = None,
 ) -> "Segmenter":
     """Open an image file and the model that looks at it."""
+    check_cache(cache)
     return open_segmenter(
         selection.read(path),
         options,
@@ -127,6 +128,21 @@ def open_image(
         cache=cache,
         labels=labels,
     )
+
+
+def check_cache(cache: str | None) -> None:
+    """Refuse a folder of other things: who deletes a cache must lose nothing else.
+
+    Raises
+    ------
+    ValueError
+        If there are files in the folder, and they are not those of a cache.
+    """
+    if cache is None or "://" in cache or not Path(cache).is_dir() or (Path(cache) / "zarr.json").exists():
+        return
+    if other := sorted(path.name for path in Path(cache).iterdir()):
+        msg = f"{cache} is no cache and holds {other[0]}; give the cache a folder of its own: {Path(cache) / 'cache'}"
+        raise ValueError(msg)
 
 
 def open_segmenter(file: "ImageFile", options: ModelOptions, **seen: Any) -> "Segmenter":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -146,8 +148,9 @@ def _read_tiff(path: Path, level: int) -> ImageFile:
     except tifffile.TiffFileError as error:
         msg = f"{path} is not a TIFF file that can be read: {error}"
         raise ValueError(msg) from error
-    series = tiff.series[0]
     try:
+        with _whole(path):
+            series = tiff.series[0]
         _check_level(path, level, len(series.levels))
     except ValueError:
         tiff.close()
@@ -158,6 +161,28 @@ def _read_tiff(path: Path, level: int) -> ImageFile:
     wider = {axis: full / n for axis, full, n in zip(_named(series.axes), series.shape, array.shape, strict=True)}
     spacing = {axis: step * wider.get(axis, 1.0) for axis, step in spacing.items()}
     return _without_lone_channel(ImageFile(array, _named(series.axes), spacing, unit))
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Raise what tifffile only logs: that pages lie behind the end of the file, which would be a shorter stack."""
+    logged: list[logging.LogRecord] = []
+
+    def keep_back(record: logging.LogRecord) -> bool:
+        logged.append(record)
+        return False
+
+    log = logging.getLogger("tifffile")
+    log.addFilter(keep_back)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep_back)
+    if any("invalid page offset" in record.getMessage() for record in logged):
+        msg = f"{path} is cut off: it ends before its planes do; copy it again, or save what is left of it anew"
+        raise ValueError(msg)
+    for record in logged:
+        log.handle(record)
 
 
 def _tiff_spacing(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
@@ -197,6 +222,9 @@ def _read_zarr(path: Path | str, level: int) -> ImageFile:
 
     try:
         node = zarr.open(path, mode="r")
+    except FileNotFoundError as error:
+        msg = f"{path} holds no zarr; join the pictures of a folder to one TIFF first, e.g. with Fiji's Image Sequence"
+        raise ValueError(msg) from error
     except (OSError, ValueError, ImportError) as error:  # ImportError: what the protocol of a URL needs
         msg = f"{path} is not a zarr array or group: {error}"
         raise ValueError(msg) from error

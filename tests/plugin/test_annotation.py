@@ -124,6 +124,18 @@ def test_planes_ahead_are_encoded_from_the_one_that_was_scrolled_to(studio):
     assert studio.segmenter.embedded == [(5,), (4,), (3,), (2,), (1,), (0,)]
 
 
+def test_in_a_movie_the_planes_of_each_time_are_encoded_and_counted_for_themselves():
+    """Of the second time it was said that all planes were encoded, and none was."""
+    studio = Studio(np.zeros((2, *SHAPE), np.uint8))
+    studio.annotation.walk_along(1)
+    assert studio.annotation.ahead == (SHAPE[0], SHAPE[0])
+    studio.viewer.dims.set_point(0, 1 - studio.annotation.plane[0])
+    assert studio.annotation.ahead == (0, SHAPE[0])
+    studio.annotation.follow()
+    studio.work()
+    assert studio.annotation.ahead == (SHAPE[0], SHAPE[0])
+
+
 def test_planes_that_a_walk_encoded_count(studio):
     studio.annotation.encode_ahead(False)
     studio.click(*CLICK)

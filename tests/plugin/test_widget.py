@@ -61,7 +61,7 @@ def _walk(widget, qtbot):
 def test_nothing_has_to_be_pressed_before_the_first_click(studio, qtbot):
     _, widget = studio
     _click(widget, qtbot)
-    qtbot.waitUntil(lambda: "mask 1 of 3, predicted IoU 0.90" in widget.panel.mask_text.text())
+    qtbot.waitUntil(lambda: "mask 1 of 3, confidence 0.90" in widget.panel.mask_text.text())
     assert widget.panel.tools["point"].isChecked()
 
 
@@ -86,7 +86,7 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
 
 @pytest.mark.parametrize(
     ("origin", "said"),
-    [("walked", "not found on this plane"), ("painted", "as you said"), ("prompted", "click again, or drag a box")],
+    [("walked", "not found on this plane"), ("painted", "as you said"), ("prompted", "click again, or choose Box")],
 )
 def test_where_an_object_is_not_the_panel_says_who_says_so(studio, origin, said):
     _, widget = studio
@@ -142,10 +142,10 @@ def test_the_buttons_follow_a_tool_that_is_chosen_in_napari(studio, qtbot):
 def test_the_pieces_that_are_kept_can_be_chosen(studio, qtbot):
     _, widget = studio
     _click(widget, qtbot)
-    widget.panel.set_options({"pieces": "all"})
+    widget.panel.more.set_options({"pieces": "all"})
     _walk(widget, qtbot)
     assert widget.annotation.segmenter.components == "all"
-    assert widget.panel.options()["pieces"] == "all"
+    assert widget.panel.more.options()["pieces"] == "all"
 
 
 def test_an_image_without_other_planes_has_no_controls_for_them(studio, qtbot):
@@ -170,7 +170,7 @@ def test_channels_are_named_by_the_axis_that_holds_them(qtbot):
     qtbot.addWidget(panel)
     studio.viewer.dims.axis_labels = ("z", "c", "y", "x")
     showing.show_channels(panel, studio.annotation)
-    names = [panel.channels.itemText(i) for i in range(1, panel.channels.count())]
+    names = [panel.more.channels.itemText(i) for i in range(1, panel.more.channels.count())]
     assert names == ["0 + 1 of axis c", "0 of axis c", "1 of axis c"]
 
 
@@ -197,10 +197,10 @@ def test_a_click_on_the_curve_shows_the_plane(studio, qtbot):
 
 def test_options_reach_the_commit(studio):
     _, widget = studio
-    widget.panel.largest.setChecked(True)
-    widget.panel.min_size.setValue(5)
-    widget.panel.overwrite.setChecked(True)
-    widget.panel.contour.setChecked(True)
+    widget.panel.more.largest.setChecked(True)
+    widget.panel.more.min_size.setValue(5)
+    widget.panel.more.overwrite.setChecked(True)
+    widget.panel.more.contour.setChecked(True)
     result = widget.annotation.result
     assert (result.cleanup.largest, result.cleanup.min_size, result.overlap) == (True, 5, "replace")
     assert widget.annotation.stage.preview.contour > 0
@@ -355,7 +355,15 @@ def test_every_control_has_a_tooltip_and_every_key_is_in_one(studio):
         panel.plot,
     ]
     controls += [panel.polarity, panel.new_object, panel.next_mask, panel.weakest, panel.undo, panel.discard]
-    controls += [panel.cache, panel.use_labels, panel.reopen, panel.save, panel.smooth, panel.min_size, panel.object_id]
+    controls += [
+        panel.more.cache,
+        panel.more.use_labels,
+        panel.more.reopen,
+        panel.more.save,
+        panel.more.smooth,
+        panel.more.min_size,
+        panel.object_id,
+    ]
     assert all(control.toolTip() for control in controls)
     tips = " ".join(control.toolTip() for control in controls)
     assert all(f"Key: {key}" in tips for key in "QJNGWKU")
@@ -447,7 +455,7 @@ def test_the_work_of_the_last_time_is_offered_and_restored(make_napari_viewer_pr
     assert button.text() == "Restore the last session: 1 object"
     _press(button, qtbot)
     np.testing.assert_array_equal(widget.annotation.stage.points.data, [CLICK])
-    assert widget.panel.largest.isChecked()
+    assert widget.panel.more.largest.isChecked()
     qtbot.waitUntil(button.isHidden)
     _click(widget, qtbot, (1, 8, 8))
     qtbot.waitUntil(lambda: len(json.loads(path.read_text())["drafts"]) == 2)
@@ -458,7 +466,7 @@ def test_the_work_of_the_last_time_is_offered_and_restored(make_napari_viewer_pr
 def test_prompts_may_come_from_a_layer_of_the_user(studio, qtbot):
     viewer, widget = studio
     mine = viewer.add_points([CLICK], name="mine")
-    box = widget.panel.adopted
+    box = widget.panel.more.adopted
     box.activated.emit(box.findText("mine"))
     qtbot.waitUntil(lambda: bool(widget.annotation.session.drafts))
     assert list(mine.features.columns) == []
@@ -473,4 +481,28 @@ def test_the_widget_fits_a_small_screen_with_everything_unfolded(qtbot):
     panel.advanced.setChecked(True)
     qtbot.waitUntil(lambda: panel.sizeHint().height() > folded + 100)
     assert panel.minimumSizeHint().height() <= 620
-    assert panel.minimumSizeHint().width() <= 420
+
+
+def test_the_widget_fits_into_a_narrow_dock_with_everything_unfolded(studio):
+    """In a dock of 300 pixels the panel took 400, and 490 for a movie of stacks."""
+    viewer, widget = studio
+    widget.choose_image(viewer.add_image(np.zeros((3, 2, *SHAPE), np.uint8), name="movie"))
+    widget.panel.more.show()
+    widget.panel.restore.show()
+    assert widget.minimumSizeHint().width() <= 300
+    assert widget.panel.more.widget().minimumSizeHint().width() <= 290
+
+
+def test_the_status_says_what_may_come_next_at_every_step(studio, qtbot):
+    _, widget = studio
+
+    def said(part):
+        qtbot.waitUntil(lambda: part in widget.panel.status.text())
+
+    said("Click on an object, or choose Box and drag around it.")
+    _click(widget, qtbot)
+    said("Not right? Click on what is missing, or (Q) on what is too much. G: to all planes. K: keep it.")
+    _walk(widget, qtbot)
+    said("Doubtful planes are orange: go to the weakest (W), correct it, then G again. K: keep it.")
+    _press(widget.panel.new_object, qtbot)
+    said("Click on the next object, or choose Box and drag around it. 1 object is not committed yet (K).")

@@ -124,9 +124,16 @@ class Drafting:
         self._on_change()
 
     def follow(self) -> None:
-        """Encode ahead from the plane that is shown now, if that is under way."""
-        if self._jobs.is_encoding:
-            self.encode_ahead(self.encodes_ahead)
+        """Encode ahead from the plane that is shown now, if that is wanted and something is missing there."""
+        done, total = self.ahead
+        if self.encodes_ahead and done < total:
+            self.encode_ahead(True)
+
+    @property
+    def ahead(self) -> tuple[int, int]:
+        """Planes that are encoded, and planes in all, along the axis of the walk through the one that is shown."""
+        planes = walk.outward(self.plane, self.view.stack_shape, axis=self.axis)
+        return len(self.encoded.intersection(planes)), len(planes)
 
     def use_model(self, open_segmenter: OpenSegmenter) -> None:
         """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""

@@ -8,7 +8,7 @@ from napari.layers import Image, Labels, Points, Shapes
 from qtpy.QtCore import QSignalBlocker
 
 from napari_sam.plugin.channels import channel_choices
-from napari_sam.plugin.panel import with_key
+from napari_sam.plugin.controls import with_key
 from napari_sam.plugin.results import fits, lacks
 from napari_sam.plugin.status import describe
 
@@ -25,7 +25,7 @@ _ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
 _ABSENT = {
     "painted": "not on this plane, as you said",
     "walked": "not found on this plane: click, if it is here",
-    "prompted": "nothing found: click again, or drag a box",
+    "prompted": "nothing found: click again, or choose Box",
 }
 
 
@@ -51,7 +51,7 @@ def show_layers(panel: Panel, layers: Sequence[Layer], annotation: Annotation | 
     panel.result.show_layers(fitting, None if annotation is None else annotation.result.labels, unfit)
     drawn = [one for one in layers if isinstance(one, Points | Shapes) and one not in own]
     adopted = () if annotation is None else annotation.stage.adopted
-    panel.adopted.show_layers(drawn, next(iter(adopted), None))
+    panel.more.adopted.show_layers(drawn, next(iter(adopted), None))
 
 
 def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
@@ -75,18 +75,18 @@ def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
 
 def show_channels(panel: Panel, annotation: Annotation | None) -> None:
     """Offer the channels inside an image, if there are any."""
-    panel.channels.clear()
-    panel.channels.addItem("each on its own, as shown", None)
-    panel.channels_row.setVisible(False)
+    panel.more.channels.clear()
+    panel.more.channels.addItem("each on its own, as shown", None)
+    panel.more.channels_row.setVisible(False)
     if annotation is None:
         return
     choices = channel_choices(annotation.image, annotation.view.order[-2:])
     for choice in choices:
         name = _slider(annotation, annotation.view.order.index(choice.axis))
-        panel.channels.addItem(f"{' + '.join(map(str, choice.chosen))} of axis {name}", choice)
+        panel.more.channels.addItem(f"{' + '.join(map(str, choice.chosen))} of axis {name}", choice)
     chosen = annotation.view.channels
-    panel.channels.setCurrentIndex(choices.index(chosen) + 1 if chosen in choices else 0)
-    panel.channels_row.setVisible(bool(choices))
+    panel.more.channels.setCurrentIndex(choices.index(chosen) + 1 if chosen in choices else 0)
+    panel.more.channels_row.setVisible(bool(choices))
 
 
 def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:
@@ -129,7 +129,7 @@ def _trust(annotation: Annotation, draft: Draft) -> str:
     if draft.origin == "walked" and annotation.axis < len(plane):
         here = (one.score for one in annotation.curve if one.position == plane[annotation.axis])
         return f"confidence {next(here, 0.0):.2f}"
-    return f"predicted IoU {draft.score:.2f}"
+    return f"confidence {draft.score:.2f}"
 
 
 def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:

@@ -14,17 +14,7 @@ def describe(annotation: Annotation | None, keys: Mapping[str, str]) -> str:
     """Say what is going on and what may come next."""
     if annotation is None:
         return "Open an image to begin, or File > Open Sample > SAM stacks."
-    lines = [_now(annotation, keys)]
-    if annotation.outside:
-        lines.append(f"{annotation.outside} prompts lie outside the image or across planes and are left out.")
-    elif annotation.view.level:
-        height, width = annotation.view.level_shape
-        lines.append(f"The model reads level {annotation.view.level} of the pyramid ({height} x {width}).")
-    elif annotation.view.stack_shape:
-        total = annotation.view.stack_shape[annotation.axis]
-        done = len({plane[annotation.axis] for plane in annotation.encoded})
-        lines.append(f"{done} of {total} planes encoded.")
-    return "\n".join(lines)
+    return "\n".join(line for line in (_now(annotation, keys), _besides(annotation)) if line)
 
 
 def explain(error: Exception) -> str:
@@ -43,15 +33,53 @@ def _now(annotation: Annotation, keys: Mapping[str, str]) -> str:
     if annotation.segmenter is None:
         return "Opening the model …" if annotation.is_opening else "The model could not be opened; choose it again."
     if annotation.session.asked:
-        return "Encoding and decoding …"
+        return "Looking for the object …" if annotation.plane in annotation.encoded else "Encoding this plane …"
     if annotation.walking is not None:
-        return "Propagating …"
-    if annotation.session.drafts:
-        return f"Correct with more prompts, {'propagate, ' if annotation.view.stack_shape else ''}or commit."
-    if annotation.result.entries:
-        return "Click on the next object, or drag a box around it."
-    steps = {"next_mask": "other masks", "propagate": "all planes", "commit": "keep it"}
-    if not annotation.view.stack_shape:
-        del steps["propagate"]
-    then = ", ".join(f"{keys[action]}: {what}" for action, what in steps.items() if keys.get(action))
-    return f"Click on an object, or drag a box around it. Then {then}."
+        return f"Propagating …{_key(keys, 'propagate', ' {}: stop.')}"
+    return _next(annotation, keys)
+
+
+def _next(annotation: Annotation, keys: Mapping[str, str]) -> str:
+    """Say what may come next, for the object that is being marked."""
+    own = [draft for (one, _), draft in annotation.session.drafts.items() if one == annotation.object_id]
+    keep = _key(keys, "commit", " {}: keep it.")
+    if not own:
+        which = "the next object" if annotation.result.entries or annotation.session.drafts else "an object"
+        return f"Click on {which}, or choose Box and drag around it.{_waiting(annotation, keys)}"
+    if any(draft.origin == "walked" for draft in own):
+        weakest = _key(keys, "weakest_plane", " ({})")
+        again = _key(keys, "propagate", ", then {} again")
+        return f"Doubtful planes are orange: go to the weakest{weakest}, correct it{again}.{keep}"
+    negative = _key(keys, "polarity", ", or ({}) on what is too much")
+    onward = _key(keys, "propagate", " {}: to all planes.") if annotation.view.stack_shape else ""
+    return f"Not right? Click on what is missing{negative}.{onward}{keep}"
+
+
+def _waiting(annotation: Annotation, keys: Mapping[str, str]) -> str:
+    """Say that other objects are not committed yet."""
+    count = len({object_id for object_id, _ in annotation.session.drafts})
+    if not count:
+        return ""
+    said = "1 object is" if count == 1 else f"{count} objects are"
+    return f" {said} not committed yet{_key(keys, 'commit', ' ({})')}."
+
+
+def _key(keys: Mapping[str, str], action: str, text: str) -> str:
+    """Write a key into a text; nothing if the user gave the action none."""
+    return text.format(keys[action]) if keys.get(action) else ""
+
+
+def _besides(annotation: Annotation) -> str:
+    """Say what else there is to know."""
+    view = annotation.view
+    if annotation.outside == 1:
+        return "1 prompt lies outside the image or across planes and is left out."
+    if annotation.outside:
+        return f"{annotation.outside} prompts lie outside the image or across planes and are left out."
+    if view.level:
+        height, width = view.level_shape
+        return f"The model reads level {view.level} of the pyramid ({height} x {width}); labels are of full resolution."
+    if view.stack_shape:
+        done, total = annotation.ahead
+        return f"{done} of {total} planes encoded."
+    return ""

@@ -76,7 +76,7 @@ class SamStacks(QWidget):
         self._keeper = Keeper(self._refresh_soon)
         self._fill_pickers()
         self._connect_panel()
-        self._keys = Keys(self, self.panel.actions)
+        self._keys = Keys(self, self.panel.keyed.actions)
         self._connect_viewer()
         self._list_layers()
         self._apply_settings()
@@ -138,7 +138,7 @@ class SamStacks(QWidget):
     def _opener(self, image: Image) -> OpenSegmenter:
         if self._given_opener is not None:
             return self._given_opener
-        place = cache_at(self.panel.cache.currentData(), image)
+        place = cache_at(self.panel.more.cache.currentData(), image)
         return Opener(self.panel.model.model, place, source=image.source.path or image.name)
 
     def _resume(self, annotation: Annotation) -> None:
@@ -170,7 +170,7 @@ class SamStacks(QWidget):
         self._fill_places(None)
 
     def _fill_places(self, image: Image | None) -> None:
-        box = self.panel.cache
+        box = self.panel.more.cache
         chosen = box.currentData()
         box.clear()
         for text, place in cache_places(image):
@@ -182,19 +182,19 @@ class SamStacks(QWidget):
         wire(panel, self._do)
         panel.image.chosen.connect(self.choose_image)
         panel.model.chosen.connect(self._use_model)
-        panel.cache.activated.connect(self._use_model)
-        panel.channels.activated.connect(lambda: self._do(self._use_channels))
+        panel.more.cache.activated.connect(self._use_model)
+        panel.more.channels.activated.connect(lambda: self._do(self._use_channels))
         panel.restore.clicked.connect(lambda: self._do(self._restore))
         panel.cancel_download.clicked.connect(panel.model.go_back)
-        panel.save.clicked.connect(lambda: self._do(self._save_prompts))
+        panel.more.save.clicked.connect(lambda: self._do(self._save_prompts))
 
     def _apply_settings(self) -> None:
         """Follow the Preferences; the model there is the one that is chosen at first."""
         self._settings = read_settings()
-        self.panel.show_keys(self._settings.keys)
+        self.panel.keyed.show_keys(self._settings.keys)
         self._keys.bind(self._settings.keys)
-        self.panel.encode_ahead.setChecked(self._settings.encode_ahead)
-        self.panel.contour.setChecked(self._settings.contour)
+        self.panel.more.encode_ahead.setChecked(self._settings.encode_ahead)
+        self.panel.more.contour.setChecked(self._settings.contour)
         self._refresh()
 
     def _on_settings(self, event: Any) -> None:
@@ -215,7 +215,7 @@ class SamStacks(QWidget):
         self._do(lambda annotation: annotation.use("point"))
 
     def _use_channels(self, annotation: Annotation) -> None:
-        annotation.use_channels(self.panel.channels.currentData())
+        annotation.use_channels(self.panel.more.channels.currentData())
         self._list_layers()
         show_ranges(self.panel, annotation)
 
@@ -231,14 +231,14 @@ class SamStacks(QWidget):
     def _restore(self, annotation: Annotation) -> None:
         work = self._keeper.restore(annotation)
         if work is not None:
-            self.panel.set_options(work.options)
+            self.panel.more.set_options(work.options)
             if is_here(work.model):
                 self.panel.model.choose(work.model)
 
     def _keep(self) -> None:
         if self.annotation is None:
             return
-        self._submit(self._keeper.job(self.annotation, self.panel.model.model, self.panel.options()))
+        self._submit(self._keeper.job(self.annotation, self.panel.model.model, self.panel.more.options()))
 
     def _submit(self, job: Job | None) -> None:
         if job is not None:
@@ -319,8 +319,7 @@ class SamStacks(QWidget):
             count = len(self._keeper.offered.object_ids)
             panel.restore.setText(f"Restore the last session: {count} {'object' if count == 1 else 'objects'}")
         if annotation is not None and self._encoding.has("encode"):
-            done = len(annotation.encoded)
-            self._activity.show(done, max(done, *annotation.view.stack_shape, 1))
+            self._activity.show(*annotation.ahead)
         else:
             self._activity.hide()
         if annotation is not None and annotation.fetching is not None:

@@ -39,34 +39,34 @@ def wire(panel: Panel, do: Callable[[Act], None]) -> None:
         panel.undo: Annotation.undo,
         panel.redo: Annotation.redo,
         panel.discard: Annotation.discard,
-        panel.split: Annotation.split,
-        panel.use_labels: Annotation.take_labels,
-        panel.reopen: lambda a: a.reopen(a.object_id),
+        panel.more.split: Annotation.split,
+        panel.more.use_labels: Annotation.take_labels,
+        panel.more.reopen: lambda a: a.reopen(a.object_id),
     }
     for button, act in buttons.items():
         button.clicked.connect(lambda _, act=act: do(act))
     panel.result.chosen.connect(lambda labels: do(lambda a: a.set_result(labels)))
-    panel.adopted.chosen.connect(lambda one: do(lambda a: a.stage.adopt([] if one is None else [one])))
+    panel.more.adopted.chosen.connect(lambda one: do(lambda a: a.stage.adopt([] if one is None else [one])))
     panel.object_id.valueChanged.connect(lambda value: do(lambda a: a.aim(object_id=value)))
     panel.axis.activated.connect(lambda: do(partial(_choose_axis, panel)))
     panel.plot.clicked.connect(lambda position: do(lambda a: a.go_to(position)))
-    panel.show_preview.toggled.connect(lambda shown: do(lambda a: a.stage.show_drafts(shown)))
-    panel.encode_ahead.toggled.connect(lambda wanted: do(lambda a: a.encode_ahead(wanted)))
-    for option in panel.options_of_commits:
+    panel.more.show_preview.toggled.connect(lambda shown: do(lambda a: a.stage.show_drafts(shown)))
+    panel.more.encode_ahead.toggled.connect(lambda wanted: do(lambda a: a.encode_ahead(wanted)))
+    for option in panel.more.options_of_commits:
         option.connect(lambda: do(partial(apply_options, panel)))
 
 
 def apply_options(panel: Panel, annotation: Annotation) -> None:
     """Let an annotation follow the options as they are now."""
-    annotation.one_object_each = panel.one_object_each.isChecked()
-    annotation.result.overlap = "replace" if panel.overwrite.isChecked() else "keep"
+    annotation.one_object_each = panel.more.one_object_each.isChecked()
+    annotation.result.overlap = "replace" if panel.more.overwrite.isChecked() else "keep"
     annotation.result.cleanup = Cleanup(
-        largest=panel.largest.isChecked(),
-        fill_holes=panel.fill_holes.isChecked(),
-        smooth=panel.smooth.value(),
-        min_size=panel.min_size.value(),
+        largest=panel.more.largest.isChecked(),
+        fill_holes=panel.more.fill_holes.isChecked(),
+        smooth=panel.more.smooth.value(),
+        min_size=panel.more.min_size.value(),
     )
-    annotation.stage.draw_drafts(as_contour=panel.contour.isChecked())
+    annotation.stage.draw_drafts(as_contour=panel.more.contour.isChecked())
 
 
 def _choose_axis(panel: Panel, annotation: Annotation) -> None:
@@ -81,5 +81,5 @@ def _propagate_or_cancel(panel: Panel, annotation: Annotation) -> None:
     annotation.propagate(
         direction=panel.direction.currentData(),
         limits=(panel.first.value(), panel.last.value() + 1),
-        components=panel.pieces.currentData(),
+        components=panel.more.pieces.currentData(),
     )

@@ -7,7 +7,8 @@ from napari.components import ViewerModel
 
 from napari_sam.evidence import Evidence
 from napari_sam.plugin.annotation import Annotation
-from napari_sam.plugin.work import Desk
+from napari_sam.plugin.listener import Listener
+from napari_sam.plugin.work import Desks
 
 RADIUS = 4
 
@@ -94,15 +95,14 @@ class Studio:
     def __init__(self, data, *, open_segmenter=FakeSegmenter, **image):
         self.viewer = ViewerModel()
         self.image = self.viewer.add_image(data, **image)
-        self.clicks, self.encoding, self.writing, self.errors = Desk(), Desk(), Desk(), []
+        self.desks, self.errors = Desks(), []
+        self.clicks, self.encoding, self.writing = self.desks.clicks, self.desks.encoding, self.desks.writing
         self.annotation = Annotation(
             self.viewer,
             self.image,
             open_segmenter=open_segmenter,
-            clicks=self.clicks,
-            encoding=self.encoding,
-            writing=self.writing,
-            on_error=self.errors.append,
+            desks=self.desks,
+            listener=Listener(on_error=self.errors.append),
         )
         self.work()
 

@@ -582,7 +582,7 @@ def test_neighbours_are_encoded_outward_from_the_current_plane():
 def test_a_paused_encoding_goes_on_with_what_is_missing(studio):
     assert studio.annotation.encoded == {(plane,) for plane in range(6)}
     studio.segmenter.embedded.clear()
-    studio.annotation.encoded -= {(5,)}
+    studio.annotation.encoded.discard((5,))
     studio.annotation.encode_ahead(False)
     studio.work()
     assert studio.segmenter.embedded == []

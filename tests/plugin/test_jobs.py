@@ -6,7 +6,7 @@ import pytest
 
 from napari_sam.plugin import jobs as jobs_module
 from napari_sam.plugin.jobs import Jobs
-from napari_sam.plugin.work import Desk
+from napari_sam.plugin.work import Desk, Desks
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def desk(monkeypatch):
 
 def _in_turns(desk, things, do):
     errors = []
-    jobs = Jobs(desk, Desk(), Desk(), errors.append)
+    jobs = Jobs(Desks(clicks=desk), errors.append)
     jobs.in_turns(things, do)
     return jobs
 

@@ -76,5 +76,6 @@ class _Cancelable(cancelable_progress):
         super().__init__(**given)
 
     def cancel(self) -> None:
+        """Tell who asked for the bar, and take the bar away."""
         super().cancel()
         self._on_cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_sam.plugin import layers, walk
+from napari_sam.plugin import commits, layers, walk
 from napari_sam.plugin import session as sessions
 from napari_sam.plugin.drafting import Drafting
 from napari_sam.plugin.drafts import render
@@ -145,7 +145,7 @@ class Annotation(Drafting):
             self.stage.slip_under(result)
         self.result.check_holds(max(ids))
         crops = {key: crop for key, crop in self.session.crops.items() if key[0] in ids}
-        before, session = self._now, sessions.committed(self.session, ids)
+        before, session = self._now, commits.committed(self.session, ids)
         entry = self.result.add(crops, self.view, session.commits[-1], self.stage.take(ids))
         self.history.remember(replace(before, wrote=entry))
         self._drawn = self.stage.copy()
@@ -178,7 +178,7 @@ class Annotation(Drafting):
         self._remember()
         self.stage.take([self.object_id])
         self._drawn = self.stage.copy()
-        self._become(sessions.without_objects(self.session, [self.object_id]))
+        self._become(commits.without_objects(self.session, [self.object_id]))
 
     def split(self) -> None:
         """Make each positive point or shape of the current object an object of its own; all are decoded together."""
@@ -227,7 +227,7 @@ class Annotation(Drafting):
 
     def prompts(self) -> tuple[Prompt, ...]:
         """Everything that the user vouches for, commits included, as prompts that can be replayed."""
-        everything = sessions.with_commits(self.session)
+        everything = commits.with_commits(self.session)
         return sessions.anchors(everything, everything.object_ids)
 
     @property
@@ -239,6 +239,7 @@ class Annotation(Drafting):
         over = walk.expected(self.session, way, [seed.plane for seed in seeds])
 
         def on_found(step: tuple[PlaneMask, Crop]) -> None:
+            """Draw a plane as it is decided."""
             found, crop = step
             self.encoded.add(found.plane)
             visited.add((found.object_id, found.plane))
@@ -247,6 +248,7 @@ class Annotation(Drafting):
             self._become(sessions.walked(self.session, found, crop), redraw=is_seen)
 
         def on_end(error: Exception | None) -> None:
+            """Forget what an earlier walk had found and this one did not, unless it was broken off."""
             self.walking = None
             lost = over - visited if error is None else ()
             self._become(sessions.after_walk(self.session, way.object_ids, lost))
@@ -272,6 +274,7 @@ class Annotation(Drafting):
         """Let a commit go into the labels or out of them, in a thread."""
 
         def on_end(error: Exception | None) -> None:
+            """Show what was written, or take up again what could not be."""
             if error is not None and entry in self.result.entries:
                 self._give_up(entry)
             self.result.show()
@@ -294,7 +297,7 @@ class Annotation(Drafting):
     def _take_up(self, entry: Entry) -> None:
         if self.session.object_ids & entry.commit.object_ids:
             return  # it is being edited already
-        session = sessions.reopened(self.session, entry.commit)
+        session = commits.reopened(self.session, entry.commit)
         self.stage.put_back(entry.away)
         self._drawn = self.stage.copy()
         self._become(session)

@@ -38,15 +38,19 @@ _BREATH = 0.02  # seconds between two looks at whether the clicks are done
 class SegmenterLike(Protocol):
     """The part of `napari_sam.Segmenter` that the plugin uses."""
 
-    def predict(  # noqa: D102
+    def predict(
         self, prompt: Prompt, *, multimask_output: bool | None = None, mask_input: MaskInput | None = None
-    ) -> MaskPrediction: ...
+    ) -> MaskPrediction:
+        """Decode a prompt."""
+        ...
 
-    def predict_many(  # noqa: D102
+    def predict_many(
         self, prompts: Sequence[Prompt], *, mask_input: Sequence[MaskInput | None] | None = None
-    ) -> Iterable[MaskPrediction]: ...
+    ) -> Iterable[MaskPrediction]:
+        """Decode prompts in batches."""
+        ...
 
-    def propagate(  # noqa: D102
+    def propagate(
         self,
         prompts: Sequence[Prompt],
         *,
@@ -54,11 +58,16 @@ class SegmenterLike(Protocol):
         start: int | None = None,
         stop: int | None = None,
         components: Components = "supported",
-    ) -> Iterator[PlaneMask]: ...
+    ) -> Iterator[PlaneMask]:
+        """Carry objects from plane to plane."""
+        ...
 
-    def embed(self, planes: Sequence[Plane] | None = None) -> Iterator[Plane]: ...  # noqa: D102
+    def embed(self, planes: Sequence[Plane] | None = None) -> Iterator[Plane]:
+        """Encode planes."""
+        ...
 
 
+Answer = tuple["Ask", tuple["Choice", ...]]
 OpenSegmenter = Callable[["ImageView", Surroundings], SegmenterLike]
 
 
@@ -127,16 +136,15 @@ class Bench:
             self.segmenter = self._open_segmenter(self.view, self._surroundings)
         yield None
 
-    def decode(self, ask: Ask) -> Iterator[tuple[Choice, ...]]:
-        """Answer a request, with masks at full resolution."""
-        yield self._choices(self._opened.predict(self.view.to_level(ask.prompt), mask_input=ask.mask_input))
-
-    def decode_together(self, asks: Sequence[Ask]) -> Iterator[list[tuple[Ask, tuple[Choice, ...]]]]:
-        """Answer requests in batches, in their order."""
+    def decode(self, asks: Sequence[Ask]) -> Iterator[list[Answer]]:
+        """Answer requests in their order, many of them in batches, with masks at full resolution."""
         for start in range(0, len(asks), _TOGETHER):
             some = asks[start : start + _TOGETHER]
             prompts = [self.view.to_level(ask.prompt) for ask in some]
-            found = self._opened.predict_many(prompts, mask_input=[ask.mask_input for ask in some])
+            if len(some) == 1:
+                found: Iterable[MaskPrediction] = [self._opened.predict(prompts[0], mask_input=some[0].mask_input)]
+            else:
+                found = self._opened.predict_many(prompts, mask_input=[ask.mask_input for ask in some])
             yield [(ask, self._choices(prediction)) for ask, prediction in zip(some, found, strict=True)]
 
     def walk(self, prompts: Sequence[Prompt], route: Route, look: Look) -> Iterator[tuple[PlaneMask, Crop]]:

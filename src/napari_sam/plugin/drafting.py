@@ -13,15 +13,16 @@ import numpy as np
 
 from napari_sam.plugin import layers, walk
 from napari_sam.plugin import session as sessions
+from napari_sam.plugin.ahead import Ahead
 from napari_sam.plugin.bench import Bench
+from napari_sam.plugin.commits import restored
 from napari_sam.plugin.drafts import DraftLabels
 from napari_sam.plugin.drawn import is_same
 from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
 from napari_sam.plugin.results import Result, fits, lie_beside
-from napari_sam.plugin.session import Session
+from napari_sam.plugin.sides import Sides
 from napari_sam.plugin.stage import Stage
-from napari_sam.plugin.view import view_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,15 +30,16 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
-    from napari_sam.plugin.bench import OpenSegmenter, SegmenterLike
+    from napari_sam.plugin.bench import Answer, OpenSegmenter, SegmenterLike
     from napari_sam.plugin.channels import Channels
     from napari_sam.plugin.drafts import LabelPlane
     from napari_sam.plugin.drawn import Drawn
+    from napari_sam.plugin.listener import Listener
     from napari_sam.plugin.results import Entry, Stroke
-    from napari_sam.plugin.session import Ask, Choice, Draft
+    from napari_sam.plugin.session import Ask, Draft, Session
     from napari_sam.plugin.stage import Name
     from napari_sam.plugin.view import ImageView
-    from napari_sam.plugin.work import Desk
+    from napari_sam.plugin.work import Desks
     from napari_sam.stack import Plane
 
 
@@ -52,11 +54,10 @@ class Drafting:
         What is segmented.
     open_segmenter : callable
         Opens the segmenter in a thread.
-    clicks, encoding, writing : Desk
-        For jobs that the user waits for, for those that run in the background, and for those that are never cancelled
-        because they write.
-    on_change, on_open, on_error : callable
-        Told after every change of what can be seen here; when the segmenter is open; what went wrong in a thread.
+    desks : Desks
+        Where the threads find what takes time.
+    listener : Listener
+        Whom to tell.
     """
 
     def __init__(
@@ -65,27 +66,20 @@ class Drafting:
         image: Image,
         *,
         open_segmenter: OpenSegmenter,
-        clicks: Desk,
-        encoding: Desk,
-        writing: Desk,
-        on_change: Callable[[], None] = lambda: None,
-        on_open: Callable[[], None] = lambda: None,
-        on_error: Callable[[Exception], None] = lambda error: None,
+        desks: Desks,
+        listener: Listener,
     ) -> None:
         self.viewer, self.image = viewer, image
         self.object_id, self.positive, self.one_object_each = 1, True, False
-        self.encodes_ahead, self.outside, self._is_resting = True, 0, False
+        self.outside, self._is_resting = 0, False
         self.walking: tuple[int, int] | None = None  # planes done, planes in all
         self.fetching: tuple[int, int] | None = None  # bytes of the weights that are here, bytes in all
-        self.encoded: set[Plane] = set()
-        self._jobs = Jobs(clicks, encoding, writing, self._on_end)
-        self._on_change, self._on_open, self._on_error = on_change, on_open, on_error
-        self.open_segmenter = open_segmenter
-        self.result = Result(self._on_stroke)
-        self.session, self.history = Session(), History()
-        self._channels: Channels | None = None
-        self._sessions: dict[tuple[tuple[int, ...], Channels | None], tuple[Bench, Session]] = {}
-        self.bench = Bench(view_image(image, viewer.dims.order), open_segmenter)
+        self._on_change, self._on_open, self._on_error = listener.on_change, listener.on_open, listener.on_error
+        self._jobs = Jobs(desks, self._on_end)
+        self._ahead = Ahead(self._jobs, self._on_change)
+        self.result, self.history = Result(self._on_stroke), History()
+        self._sides = Sides(image, open_segmenter)
+        self.bench, self.session = self._sides.first(viewer.dims.order)
         self.axis = walk.likely_axis(self.view.stack_shape)
         self.stage = Stage(viewer, image, self.view, self._draft_labels(), self._on_prompts, self._keys)
         self._drawn = self.stage.copy()
@@ -113,39 +107,43 @@ class Drafting:
         """Whether that is under way."""
         return self._jobs.is_opening
 
+    @property
+    def open_segmenter(self) -> OpenSegmenter:
+        """What opens the model."""
+        return self._sides.open_segmenter
+
+    @property
+    def encoded(self) -> set[Plane]:
+        """The planes that are encoded."""
+        return self._ahead.encoded
+
+    @property
+    def ahead(self) -> tuple[int, int]:
+        """Planes that are encoded, and planes in all, along the axis of the walk through the one that is shown."""
+        return self._ahead.count(self._nearest_first)
+
     def encode_ahead(self, wanted: bool) -> None:
         """Encode planes in the background, from the current one outward, or pause that."""
-        self.encodes_ahead = wanted
-        self._jobs.pause_encoding()
-        nearest_first = walk.outward(self.plane, self.view.stack_shape, axis=self.axis)
-        missing = [plane for plane in nearest_first if plane not in self.encoded]
-        if wanted and missing and self.segmenter is not None:
-            self._jobs.encode(self.bench, missing, self._on_encoded)
+        self._ahead.is_wanted = wanted
+        self._ahead.encode(self.bench, self._nearest_first)
         self._on_change()
 
     def follow(self) -> None:
         """Encode ahead from the plane that is shown now, if that is wanted and something is missing there."""
         done, total = self.ahead
-        if self.encodes_ahead and done < total:
+        if self._ahead.is_wanted and done < total:
             self.encode_ahead(True)
-
-    @property
-    def ahead(self) -> tuple[int, int]:
-        """Planes that are encoded, and planes in all, along the axis of the walk through the one that is shown."""
-        planes = walk.outward(self.plane, self.view.stack_shape, axis=self.axis)
-        return len(self.encoded.intersection(planes)), len(planes)
 
     def use_model(self, open_segmenter: OpenSegmenter) -> None:
         """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
-        self.open_segmenter = open_segmenter
-        self._sessions = {seen: (Bench(one.view, open_segmenter), own) for seen, (one, own) in self._sessions.items()}
+        self._sides.use_model(open_segmenter)
         self.suspend()
         self.bench = Bench(self.view, open_segmenter)
         self.resume()
 
     def use_channels(self, channels: Channels | None) -> None:
         """Let the model see channels of a layer together; None: each is a plane of its own."""
-        self._channels = channels
+        self._sides.channels = channels
         self.suspend()
         self.resume()
 
@@ -164,7 +162,7 @@ class Drafting:
         except ValueError as error:
             self._on_error(error)
             return
-        self.encoded = set()
+        self._ahead.encoded = set()
         self._make_missing()
         self._share_keys(with_result=True)
         self._jobs.open(self.bench, self._on_fetched, self._on_opened)
@@ -242,7 +240,7 @@ class Drafting:
         self.stage.redraw(drawn, self.stage.adopted)
         self._drawn = self.stage.copy()
         reading = self.stage.read(taken=self.result.largest_id)
-        session, asks = sessions.restored(self.session, reading.prompts, drafts, exact=exact)
+        session, asks = restored(self.session, reading.prompts, drafts, exact=exact)
         self._submit(asks)
         self._become(session)
         self.aim(object_id=object_id)
@@ -308,15 +306,10 @@ class Drafting:
         self._become(session)
 
     def _submit(self, asks: Sequence[Ask]) -> None:
-        if len(asks) > 1:
-            self._jobs.decode_together(self.bench, asks, self._on_answers, partial(self._on_decoded, asks))
-        for ask in asks if len(asks) == 1 else ():
-            self._jobs.decode(self.bench, ask, partial(self._on_answer, ask), partial(self._on_decoded, asks))
+        if asks:
+            self._jobs.decode(self.bench, asks, self._on_answers, partial(self._on_decoded, asks))
 
-    def _on_answer(self, ask: Ask, choices: tuple[Choice, ...]) -> None:
-        self._on_answers([(ask, choices)])
-
-    def _on_answers(self, answers: Sequence[tuple[Ask, tuple[Choice, ...]]]) -> None:
+    def _on_answers(self, answers: Sequence[Answer]) -> None:
         session = self.session
         for ask, choices in answers:
             self.encoded.add(ask.key[1])
@@ -327,11 +320,6 @@ class Drafting:
         for ask in asks:
             self.session = sessions.failed(self.session, ask)
         self._on_end(error)
-
-    def _on_encoded(self, plane: Plane | None) -> None:
-        if plane is not None:
-            self.encoded.add(plane)
-            self._on_change()
 
     def _on_end(self, error: Exception | None) -> None:
         if error is not None:
@@ -351,15 +339,12 @@ class Drafting:
 
     def _turn(self) -> None:
         """Turn to what is displayed and chosen; the session of other axes or channels waits for them to come back."""
-        view = view_image(self.image, self.viewer.dims.order, self._channels)
-        now, before = (view.order, view.channels), (self.view.order, self.view.channels)
-        if now != before:
-            self._sessions[before] = (self.bench, self.session)
-            fresh = (Bench(view, self.open_segmenter), Session())
-            self.bench, self.session = self._sessions.get(now, fresh)
-            self.axis = walk.likely_axis(view.stack_shape)
+        bench, session = self._sides.turn(self.viewer.dims.order, self.bench, self.session)
+        if bench is not self.bench:
+            self.bench, self.session = bench, session
+            self.axis = walk.likely_axis(self.view.stack_shape)
             self.stage.show(self.view, self._draft_labels())
-            if self.result.labels is not None and not fits(self.result.labels, view):
+            if self.result.labels is not None and not fits(self.result.labels, self.view):
                 self.set_result(None)
             self._drawn = self.stage.copy()
             self._on_prompts(False)
@@ -376,7 +361,11 @@ class Drafting:
         else:
             self._on_open()
         self._on_end(error)
-        self.encode_ahead(self.encodes_ahead)
+        self.encode_ahead(self._ahead.is_wanted)
+
+    @property
+    def _nearest_first(self) -> list[Plane]:
+        return walk.outward(self.plane, self.view.stack_shape, axis=self.axis)
 
     @property
     def _keys(self) -> dict[str, Callable[[], None]]:

@@ -7,17 +7,18 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_sam.plugin.work import Desk, Job
+from napari_sam.plugin.work import Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
     from napari_sam.crops import Crop
     from napari_sam.plane_mask import PlaneMask
-    from napari_sam.plugin.bench import Bench
+    from napari_sam.plugin.bench import Answer, Bench
     from napari_sam.plugin.drafts import Look
-    from napari_sam.plugin.session import Ask, Choice
+    from napari_sam.plugin.session import Ask
     from napari_sam.plugin.walk import Route
+    from napari_sam.plugin.work import Desks
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Plane
 
@@ -33,21 +34,21 @@ class Jobs:
 
     Parameters
     ----------
-    clicks, encoding, writing : Desk
-        For what the user waits for, for the background, and for what goes to the labels: each has a thread of its own,
-        so that neither a click nor a commit waits for a plane that takes the encoder seconds.
+    desks : Desks
+        Neither a click nor a commit waits for a plane that takes the encoder seconds.
     on_end : callable
         Told the end of every job for which nobody else is told: None, or an error.
     """
 
-    def __init__(self, clicks: Desk, encoding: Desk, writing: Desk, on_end: OnEnd) -> None:
-        self._clicks, self._encoding, self._writing, self._on_end = clicks, encoding, writing, on_end
+    def __init__(self, desks: Desks, on_end: OnEnd) -> None:
+        self._desks, self._on_end = desks, on_end
 
     def in_turns(self, things: Iterable[T], do: Callable[[T], None]) -> None:
         """Let the GUI thread do something to each thing, with time for other events between them."""
         is_done = threading.Event()
 
         def turns() -> Iterator[T]:
+            """Give the things one after the other; in the thread."""
             for thing in things:
                 is_done.clear()
                 yield thing
@@ -55,6 +56,7 @@ class Jobs:
                 time.sleep(_TURN)
 
         def take_turn(thing: T) -> None:
+            """Do one of them and let the thread go on; in the GUI thread."""
             try:
                 do(thing)
             finally:
@@ -66,19 +68,15 @@ class Jobs:
         """Open the segmenter; whatever is submitted later finds it open."""
         self._submit("open", OPEN, bench.open, on_fetched, on_end)
 
-    def decode(self, bench: Bench, ask: Ask, on_answer: Callable[[tuple[Choice, ...]], None], on_end: OnEnd) -> None:
-        """Decode one prompt, instead of an earlier one for the same object and plane."""
-        self._submit(("decode", ask.key), DECODE, partial(bench.decode, ask), on_answer, on_end)
-
-    def decode_together(
-        self,
-        bench: Bench,
-        asks: Sequence[Ask],
-        on_answers: Callable[[list[tuple[Ask, tuple[Choice, ...]]]], None],
-        on_end: OnEnd,
+    def decode(
+        self, bench: Bench, asks: Sequence[Ask], on_answers: Callable[[list[Answer]], None], on_end: OnEnd
     ) -> None:
-        """Decode many prompts in batches; what is asked for anew meanwhile is answered later and counts instead."""
-        self._submit(("decode", asks[0].number), DECODE, partial(bench.decode_together, asks), on_answers, on_end)
+        """Decode prompts: one alone takes the place of an earlier one for the same object and plane.
+
+        Of many, those that are asked for anew meanwhile are answered later, and that counts.
+        """
+        key = asks[0].key if len(asks) == 1 else asks[0].number
+        self._submit(("decode", key), DECODE, partial(bench.decode, asks), on_answers, on_end)
 
     def walk(
         self,
@@ -99,35 +97,30 @@ class Jobs:
 
     def encode(self, bench: Bench, planes: Sequence[Plane], on_encoded: Callable[[Plane | None], None]) -> None:
         """Encode planes in the background, in this order, while no click waits."""
-        run = partial(bench.encode, planes, lambda: not self._clicks.is_empty)
-        self._encoding.submit(Job(key="encode", urgency=ENCODE, run=run, on_step=on_encoded, on_end=self._on_end))
+        run = partial(bench.encode, planes, lambda: not self._desks.clicks.is_empty)
+        self._desks.encoding.submit(Job(key="encode", urgency=ENCODE, run=run, on_step=on_encoded, on_end=self._on_end))
 
     def write(self, run: Callable[[], Iterator[None]], on_end: OnEnd) -> None:
         """Write into the labels, after everything that was asked for before; nothing cancels that."""
-        self._writing.submit(Job(key=object(), urgency=WRITE, run=run, on_end=on_end))
+        self._desks.writing.submit(Job(key=object(), urgency=WRITE, run=run, on_end=on_end))
 
     def cancel_walk(self) -> None:
         """Stop the walk at the next plane."""
-        self._clicks.cancel("walk")
+        self._desks.clicks.cancel("walk")
 
     def pause_encoding(self) -> None:
         """Stop the background at the next plane."""
-        self._encoding.cancel("encode")
+        self._desks.encoding.cancel("encode")
 
     @property
     def is_opening(self) -> bool:
         """Whether the segmenter is being opened."""
-        return self._clicks.has("open")
-
-    @property
-    def is_encoding(self) -> bool:
-        """Whether planes are encoded in the background."""
-        return self._encoding.has("encode")
+        return self._desks.clicks.has("open")
 
     def clear(self) -> None:
         """Cancel everything but what goes to the labels."""
-        self._clicks.clear()
-        self._encoding.clear()
+        self._desks.clicks.clear()
+        self._desks.encoding.clear()
 
     def _submit(
         self,
@@ -137,4 +130,6 @@ class Jobs:
         on_step: Callable[[Any], None],
         on_end: OnEnd | None = None,
     ) -> None:
-        self._clicks.submit(Job(key=key, urgency=urgency, run=run, on_step=on_step, on_end=on_end or self._on_end))
+        self._desks.clicks.submit(
+            Job(key=key, urgency=urgency, run=run, on_step=on_step, on_end=on_end or self._on_end)
+        )

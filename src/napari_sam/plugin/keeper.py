@@ -43,6 +43,7 @@ class Keeper:
             return None
 
         def offer(work: Work | None) -> None:
+            """Offer what was found, unless something was begun meanwhile."""
             if self._at is annotation and self._is_new(annotation):
                 self.offered = work
                 self._on_offer()

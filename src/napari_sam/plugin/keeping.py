@@ -20,9 +20,10 @@ import pandas as pd
 
 from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
+from napari_sam.plugin.commits import with_commits
 from napari_sam.plugin.drawn import Drawn
 from napari_sam.plugin.layers import LABEL, OBJECT, affine_between
-from napari_sam.plugin.session import Draft, with_commits
+from napari_sam.plugin.session import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -229,6 +229,7 @@ def affine_between(source: Layer, target: Layer) -> tuple[Coordinates, Coordinat
     """Matrix and offset from data coordinates of one layer to those of another; ndim + 1 probes tell an affine map."""
 
     def probe(position: NDArray[Any]) -> Coordinates:
+        """Take one position through the world."""
         return np.asarray(target.world_to_data(source.data_to_world(position)), float)
 
     offset = probe(np.zeros(source.ndim))

@@ -52,6 +52,7 @@ class _Handler(logging.Handler):
         self._listener = weakref.ref(listener)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on, as long as there is somebody to hear it."""
         listener = self._listener()
         if listener is None:
             logging.getLogger(_LIBRARY).removeHandler(self)

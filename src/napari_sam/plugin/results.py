@@ -170,6 +170,7 @@ class Result:
         crops = {key: crop for some in (*on_its_way, crops) for key, crop in some.items()}
 
         def look(plane: Plane, window: Window) -> LabelPlane:
+            """Give a window of a plane of the labels, with the drafts drawn over it."""
             rows, columns = window
             labels = np.zeros((rows.stop - rows.start, columns.stop - columns.start), LABELS_DTYPE)
             if data is not None:

@@ -333,6 +333,7 @@ def _bound(action: Callable[[], None]) -> Callable[[Layer], None]:
     """Make what napari binds to a key: a function with a name, that is given the layer."""
 
     def act(layer: Layer) -> None:
+        """Act on the annotation, whichever of its layers is active."""
         del layer
         action()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QCoreApplication, QObject, QRunnable, QThreadPool, Signal
 
 if TYPE_CHECKING:
-    from napari_sam.plugin.work import Desk, Step
+    from napari_sam.plugin.work import Desk, Desks, Step
 
 
 class Threads(QObject):
@@ -21,16 +21,14 @@ class Threads(QObject):
 
     Parameters
     ----------
-    *desks : Desk
+    desks : Desks
         Their steps are delivered in the thread that made this object, which must be the GUI thread.
-    lasting : Desk
-        Another one, whose jobs are done whatever happens.
     """
 
-    def __init__(self, *desks: Desk, lasting: Desk) -> None:
+    def __init__(self, desks: Desks) -> None:
         super().__init__()
-        self._running: dict[Desk, _Shift | None] = dict.fromkeys((*desks, lasting))
-        self._lasting = lasting
+        self._running: dict[Desk, _Shift | None] = dict.fromkeys((desks.clicks, desks.encoding, desks.writing))
+        self._lasting = desks.writing
         self._pool = QThreadPool(QCoreApplication.instance())  # others may keep all threads of Qt's own pool busy
         self._pool.setMaxThreadCount(len(self._running))
         self._see_out_at_exit()
@@ -54,7 +52,7 @@ class Threads(QObject):
         return any(self._running[desk] is not None or not desk.is_empty for desk in desks)
 
     def stop(self) -> None:
-        """Empty the desks but the lasting one; threads end after the step that they are at."""
+        """Empty the desks but that for writing; threads end after the step that they are at."""
         for desk in self._running:
             if desk is not self._lasting:
                 desk.clear()

@@ -19,6 +19,7 @@ from napari_sam.plugin.bench import Opener
 from napari_sam.plugin.keeper import Keeper
 from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.library_warnings import LibraryWarnings
+from napari_sam.plugin.listener import Listener
 from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import cache_at, cache_places, is_here
 from napari_sam.plugin.settings import follow_settings, read_settings
@@ -26,12 +27,13 @@ from napari_sam.plugin.showing import show_annotation, show_channels, show_layer
 from napari_sam.plugin.status import explain
 from napari_sam.plugin.threads import Threads
 from napari_sam.plugin.wiring import apply_options, wire
-from napari_sam.plugin.work import Desk
+from napari_sam.plugin.work import Desks
 
 if TYPE_CHECKING:
     import napari
 
     from napari_sam.plugin.bench import OpenSegmenter
+    from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.work import Job
 
 logger = logging.getLogger(__name__)
@@ -58,11 +60,12 @@ class SamStacks(QWidget):
         self._viewer = napari_viewer
         self._settings = read_settings()
         self._given_opener = open_segmenter
-        self._clicks, self._encoding, self._writing = Desk(), Desk(), Desk()
-        self._threads = Threads(self._clicks, self._encoding, lasting=self._writing)
+        self._desks = Desks()
+        self._threads = Threads(self._desks)
         self._library_warnings = LibraryWarnings()
         self._annotations: dict[Image, Annotation] = {}
         self.annotation: Annotation | None = None
+        self._seen: ImageView | None = None
         self.panel = Panel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -101,14 +104,12 @@ class SamStacks(QWidget):
             self._resume(self.annotation)
             apply_options(self.panel, self.annotation)
             self.annotation.use("point")
-        self._list_layers()
-        show_ranges(self.panel, self.annotation)
-        show_channels(self.panel, self.annotation)
+        self._show_view()
         self._on_change()
 
     def wait(self) -> None:
         """Go on when all that was asked for is there, for scripts; planes that are encoded ahead are not waited for."""
-        while self._threads.work_at(self._clicks, self._writing):
+        while self._threads.work_at(self._desks.clicks, self._desks.writing):
             QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
 
     def _begin(self, image: Image) -> Annotation | None:
@@ -117,12 +118,8 @@ class SamStacks(QWidget):
                 self._viewer,
                 image,
                 open_segmenter=self._opener(image),
-                clicks=self._clicks,
-                encoding=self._encoding,
-                writing=self._writing,
-                on_change=self._on_change,
-                on_open=self._on_open,
-                on_error=self._on_error,
+                desks=self._desks,
+                listener=Listener(on_change=self._on_change, on_open=self._on_open, on_error=self._on_error),
             )
         except ValueError as error:
             self._on_error(error)
@@ -216,8 +213,6 @@ class SamStacks(QWidget):
 
     def _use_channels(self, annotation: Annotation) -> None:
         annotation.use_channels(self.panel.more.channels.currentData())
-        self._list_layers()
-        show_ranges(self.panel, annotation)
 
     def _save_prompts(self, annotation: Annotation) -> None:
         from napari_sam.prompt_files import save_prompts
@@ -242,7 +237,7 @@ class SamStacks(QWidget):
 
     def _submit(self, job: Job | None) -> None:
         if job is not None:
-            self._writing.submit(job)
+            self._desks.writing.submit(job)
             self._threads.wake()
 
     # --- the viewer
@@ -253,7 +248,6 @@ class SamStacks(QWidget):
         self._viewer.layers.events.reordered.connect(self._on_layers)
         self._viewer.layers.selection.events.active.connect(self._on_tool)
         self._viewer.dims.events.point.connect(self._on_plane)
-        self._viewer.dims.events.order.connect(self._on_order)
         self.destroyed.connect(self._threads.stop)
         self.destroyed.connect(self._library_warnings.stop)
 
@@ -292,10 +286,6 @@ class SamStacks(QWidget):
         self._refresh_soon()
         self._follow_soon()
 
-    def _on_order(self, event: Any) -> None:
-        del event
-        show_ranges(self.panel, self.annotation)
-
     def _list_layers(self) -> None:
         own = [layer for annotation in self._annotations.values() for layer in annotation.stage.own_layers]
         show_layers(self.panel, list(self._viewer.layers), self.annotation, own)
@@ -311,14 +301,23 @@ class SamStacks(QWidget):
         logger.warning("%s", error, exc_info=error)
         show_error(explain(error))
 
+    def _show_view(self) -> None:
+        """Show what depends on the axes and channels of the image: they may have changed."""
+        self._seen = None if self.annotation is None else self.annotation.view
+        self._list_layers()
+        show_ranges(self.panel, self.annotation)
+        show_channels(self.panel, self.annotation)
+
     def _refresh(self) -> None:
         panel, annotation = self.panel, self.annotation
+        if annotation is not None and annotation.view is not self._seen:
+            self._show_view()
         show_annotation(panel, annotation, self._settings.keys)
         panel.restore.setVisible(self._keeper.offered is not None)
         if self._keeper.offered is not None:
             count = len(self._keeper.offered.object_ids)
             panel.restore.setText(f"Restore the last session: {count} {'object' if count == 1 else 'objects'}")
-        if annotation is not None and self._encoding.has("encode"):
+        if annotation is not None and self._desks.encoding.has("encode"):
             self._activity.show(*annotation.ahead)
         else:
             self._activity.hide()

@@ -140,3 +140,22 @@ class Desk:
         with self._lock:
             if self._open.get(job.key, (None, None))[0] is job:
                 del self._open[job.key]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Desks:
+    """The desks of a widget; each has a thread of its own, so that none waits for what is done at another.
+
+    Attributes
+    ----------
+    clicks : Desk
+        For what the user waits for.
+    encoding : Desk
+        For the background.
+    writing : Desk
+        For what goes to the labels or to the disk: nothing cancels that.
+    """
+
+    clicks: Desk = field(default_factory=Desk)
+    encoding: Desk = field(default_factory=Desk)
+    writing: Desk = field(default_factory=Desk)

@@ -8,6 +8,8 @@ from tests.plugin.fakes import Studio, disc
 
 from napari_sam.plugin.channels import Channels, channel_choices
 from napari_sam.plugin.results import fits
+from napari_sam.plugin.settings import KEYS
+from napari_sam.plugin.status import describe
 from napari_sam.plugin.view import view_image
 from napari_sam.stack import open_stack
 
@@ -32,6 +34,15 @@ def test_the_model_sees_the_chosen_channels_of_a_plane(order):
     index = tuple(0 if axis == 1 else 2 for axis in view.order[:-2])
     plane = np.moveaxis(DATA, [1, view.order[0] if view.order[1] == 1 else view.order[1]], [0, 1])[:, 2]
     np.testing.assert_array_equal(stack.read(index), np.moveaxis(plane, 0, -1)[..., [2, 0]])
+
+
+def test_before_anything_is_done_the_status_asks_whether_a_short_axis_holds_channels(studio):
+    """Labels were of one channel alone, and vanished when the other was shown."""
+    studio.annotation.use_channels(None)
+    studio.work()
+    assert "Are the 3 positions of slider -3 channels?" in describe(studio.annotation, KEYS)
+    studio.click(2, 1, 20, 25)
+    assert "channels" not in describe(studio.annotation, KEYS)
 
 
 def test_short_axes_that_are_not_displayed_can_hold_channels():

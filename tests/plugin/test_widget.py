@@ -157,6 +157,13 @@ def test_an_image_without_other_planes_has_no_controls_for_them(studio, qtbot):
     qtbot.waitUntil(lambda: not widget.panel.through.isHidden())
 
 
+def test_the_planes_that_may_be_reached_follow_rolled_axes(studio, qtbot):
+    """An XZ plane beyond the last XY plane could not be propagated from: it had no prompt in that range."""
+    viewer, widget = studio
+    viewer.dims.order = (1, 0, 2)
+    qtbot.waitUntil(lambda: widget.panel.last.value() == SHAPE[1] - 1)
+
+
 def test_the_axes_to_walk_along_are_named_as_beside_the_sliders(studio):
     viewer, widget = studio
     widget.choose_image(viewer.add_image(np.zeros((3, *SHAPE), np.uint8), name="movie"))
@@ -243,6 +250,18 @@ def test_removing_the_image_while_work_runs_ends_quietly(studio, qtbot):
     qtbot.waitUntil(lambda: widget._threads.is_idle)
     assert widget.annotation is None
     assert "SAM points" in viewer.layers
+
+
+def test_nothing_is_shown_of_an_image_that_is_gone(studio, qtbot):
+    """Its last mask, its curve, Cancel and Undo stayed in the panel."""
+    viewer, widget = studio
+    _click(widget, qtbot)
+    widget.panel.propagate.click()
+    del viewer.layers["stack"]
+    qtbot.waitUntil(lambda: not widget.panel.undo.isEnabled())
+    assert widget.panel.mask_text.text() == ""
+    assert widget.panel.propagate.text() == "Propagate (G)"
+    assert not widget.panel.commit.isEnabled()
 
 
 def test_removing_the_result_writes_to_a_new_one_next_time(studio, qtbot):

@@ -72,10 +72,9 @@ def choice(text: str, choices: Mapping[str, Any] | None = None) -> QComboBox:
 
 
 def narrow(spin: QAbstractSpinBox, *, width: int) -> QAbstractSpinBox:
-    """Make a number as wide as its digits; napari's style makes all of them wide."""
+    """Make a number as wide as its digits; in napari's style all are wide, and only a style can say otherwise."""
     spin.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    spin.setStyleSheet("min-width: 0px; padding: 1px 4px;")
-    spin.setFixedWidth(width)
+    spin.setStyleSheet(f"min-width: {width}px; max-width: {width}px; padding: 1px 4px;")
     return spin
 
 

@@ -68,6 +68,8 @@ class Panel(QWidget):
             self.end_here,
             self.commit,
             self.discard,
+            self.undo,
+            self.redo,
         )
         more = (self.more.split, self.more.use_labels, self.more.reopen, self.more.save)
         return (*self.tools.values(), self.polarity, self.object_id, *buttons, *more)
@@ -87,7 +89,7 @@ class Panel(QWidget):
             ModelBox(), "The model. nano comes with the plugin, others are downloaded when chosen; or a file of yours."
         )
         self.result = tip(
-            LayerBox("new layer at the first commit"),
+            LayerBox("new layer on commit"),
             "The Labels layer that Commit writes to. No other layer is ever written, and nothing before you commit.",
         )
         for name, widget in (("Image", self.image), ("Model", self.model), ("Labels", self.result)):
@@ -161,7 +163,7 @@ class Panel(QWidget):
         self.axis = choice("The axis to propagate along, named as beside its slider.")
         self.first = tip(QSpinBox(), "First plane that may be reached.")
         self.last = tip(QSpinBox(), "Last plane that may be reached. Propagation ends earlier where the object does.")
-        limits = (QLabel("planes"), narrow(self.first, width=44), QLabel("to"), narrow(self.last, width=44))
+        limits = (QLabel("planes"), narrow(self.first, width=36), QLabel("to"), narrow(self.last, width=36))
         column = QVBoxLayout()
         column.addWidget(self.axis)
         column.addLayout(side_by_side(self.direction, *limits))

@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker
 from napari_sam.plugin.channels import channel_choices
 from napari_sam.plugin.controls import with_key
 from napari_sam.plugin.results import fits, lacks
-from napari_sam.plugin.status import describe
+from napari_sam.plugin.status import describe, slider
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -35,7 +35,9 @@ def show_annotation(panel: Panel, annotation: Annotation | None, keys: Mapping[s
         control.setEnabled(annotation is not None)
     panel.status.setText(describe(annotation, keys))
     panel.show_tool(None if annotation is None else annotation.stage.tool)
-    if annotation is not None:
+    if annotation is None:
+        _show_nothing(panel, keys)
+    else:
         _show_object(panel, annotation, keys)
         _show_walk(panel, annotation, keys)
 
@@ -60,7 +62,7 @@ def show_ranges(panel: Panel, annotation: Annotation | None) -> None:
     ways: dict[int, str] = {}
     if annotation is not None:
         lengths = annotation.view.stack_shape
-        ways = {axis: _slider(annotation, axis) for axis, length in enumerate(lengths) if length > 1}
+        ways = {axis: slider(annotation, axis) for axis, length in enumerate(lengths) if length > 1}
     with QSignalBlocker(panel.axis):
         panel.axis.clear()
         for axis, name in ways.items():
@@ -82,11 +84,21 @@ def show_channels(panel: Panel, annotation: Annotation | None) -> None:
         return
     choices = channel_choices(annotation.image, annotation.view.order[-2:])
     for choice in choices:
-        name = _slider(annotation, annotation.view.order.index(choice.axis))
+        name = slider(annotation, annotation.view.order.index(choice.axis))
         panel.more.channels.addItem(f"{' + '.join(map(str, choice.chosen))} of axis {name}", choice)
     chosen = annotation.view.channels
     panel.more.channels.setCurrentIndex(choices.index(chosen) + 1 if chosen in choices else 0)
     panel.more.channels_row.setVisible(bool(choices))
+
+
+def _show_nothing(panel: Panel, keys: Mapping[str, str]) -> None:
+    """Forget what was shown of an image that is gone."""
+    panel.mask_text.clear()
+    panel.propagate.setText(with_key("Propagate", keys["propagate"]))
+    panel.progress.setFormat("")
+    panel.progress.setValue(0)
+    panel.cancel_download.setVisible(False)
+    panel.plot.show_curve((), planes=1, current=0)
 
 
 def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) -> None:
@@ -115,12 +127,6 @@ def _misfit(labels: Labels, annotation: Annotation) -> str:
             return "without channels, and not in memory" if chosen else "without channels; choose More > Channels first"
     own, image = (" x ".join(map(str, shape)) for shape in (labels.data.shape, annotation.view.shape))
     return f"{own}, not {image}"
-
-
-def _slider(annotation: Annotation, axis: int) -> str:
-    """Name a leading axis as the viewer's slider does."""
-    dims, view = annotation.viewer.dims, annotation.view
-    return str(dims.axis_labels[dims.ndim - len(view.order) + view.order[axis]])
 
 
 def _trust(annotation: Annotation, draft: Draft) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.plugin.channels import channel_choices
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -13,8 +15,14 @@ if TYPE_CHECKING:
 def describe(annotation: Annotation | None, keys: Mapping[str, str]) -> str:
     """Say what is going on and what may come next."""
     if annotation is None:
-        return "Open an image to begin, or File > Open Sample > SAM stacks."
+        return "Open an image, or choose one above. There are some to try in File > Open Sample > SAM stacks."
     return "\n".join(line for line in (_now(annotation, keys), _besides(annotation)) if line)
+
+
+def slider(annotation: Annotation, axis: int) -> str:
+    """Name a leading axis as the viewer's slider does."""
+    dims, view = annotation.viewer.dims, annotation.view
+    return str(dims.axis_labels[dims.ndim - len(view.order) + view.order[axis]])
 
 
 def explain(error: Exception) -> str:
@@ -79,7 +87,22 @@ def _besides(annotation: Annotation) -> str:
     if view.level:
         height, width = view.level_shape
         return f"The model reads level {view.level} of the pyramid ({height} x {width}); labels are of full resolution."
+    if (asked := _perhaps_channels(annotation)) is not None:
+        return asked
     if view.stack_shape:
         done, total = annotation.ahead
         return f"{done} of {total} planes encoded."
     return ""
+
+
+def _perhaps_channels(annotation: Annotation) -> str | None:
+    """Ask, before anything is done, whether a short axis holds channels: labels are of one of them else."""
+    view = annotation.view
+    if view.channels is not None or annotation.session.drafts or annotation.result.entries:
+        return None
+    axes = {choice.axis for choice in channel_choices(annotation.image, view.order[-2:])}
+    for position, axis in enumerate(view.order[:-2]):
+        if axis in axes and position != annotation.axis:
+            name, count = slider(annotation, position), view.shape[axis]
+            return f"Are the {count} positions of slider {name} channels? Then choose them under More > Channels."
+    return None

@@ -110,9 +110,8 @@ def plan(
     way = Route(object_ids=ids, axis=axis, start=start, stop=stop)
     seeds = tuple(prompt for prompt in anchors(session, ids) if way.holds(prompt.plane))
     if all(seed.mask is not None and not seed.mask for seed in seeds):
-        msg = (
-            f"object {', '.join(map(str, ids))} has no prompt from plane {start} to {stop - 1}; click on it there first"
-        )
+        which = f"object {ids[0]} is" if len(ids) == 1 else f"objects {', '.join(map(str, ids))} are"
+        msg = f"{which} not marked on planes {start} to {stop - 1}: click there first, or let more planes be reached"
         raise ValueError(msg)
     return way, seeds
 

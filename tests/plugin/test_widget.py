@@ -522,6 +522,6 @@ def test_the_status_says_what_may_come_next_at_every_step(studio, qtbot):
     _click(widget, qtbot)
     said("Not right? Click on what is missing, or (Q) on what is too much. G: to all planes. K: keep it.")
     _walk(widget, qtbot)
-    said("Doubtful planes are orange: go to the weakest (W), correct it, then G again. K: keep it.")
+    said("go to the weakest (W), correct it, then G again. K: keep it.")
     _press(widget.panel.new_object, qtbot)
     said("Click on the next object, or choose Box and drag around it. 1 object is not committed yet (K).")

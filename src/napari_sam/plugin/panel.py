@@ -45,7 +45,7 @@ class Panel(QWidget):
         self.more = More(self.keyed)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 6, 8, 6)
-        layout.setSpacing(5)
+        layout.setSpacing(4)
         layout.addLayout(self._make_pickers())
         layout.addLayout(self._make_tools())
         layout.addLayout(self._make_object_row())
@@ -144,7 +144,7 @@ class Panel(QWidget):
         self.through = QWidget()
         column = QVBoxLayout(self.through)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(5)
+        column.setSpacing(4)
         column.addLayout(self._make_way())
         self.propagate = self.keyed.button(
             "Propagate", "propagate", "Carry the object from plane to plane until it ends; press again to stop."
@@ -160,10 +160,11 @@ class Panel(QWidget):
             "From this plane forward, back, or to both sides of every plane that you marked.",
             {"both ways": "both", "forward": "forward", "back": "back"},
         )
+        self.direction.setMinimumContentsLength(6)
         self.axis = choice("The axis to propagate along, named as beside its slider.")
         self.first = tip(QSpinBox(), "First plane that may be reached.")
         self.last = tip(QSpinBox(), "Last plane that may be reached. Propagation ends earlier where the object does.")
-        limits = (QLabel("planes"), narrow(self.first, width=36), QLabel("to"), narrow(self.last, width=36))
+        limits = (QLabel("planes"), narrow(self.first, width=30), QLabel("to"), narrow(self.last, width=30))
         column = QVBoxLayout()
         column.addWidget(self.axis)
         column.addLayout(side_by_side(self.direction, *limits))

@@ -8,6 +8,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from napari_sam.plugin.walk import DOUBTFUL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26, 8, 8, 16  # pixels around the plot
 _GOOD, _WEAK, _ANCHOR = QColor("#2fa8d5"), QColor("#e69f00"), QColor("#2fbf71")
-_DOUBTFUL = 0.6  # expected IoU below which a plane is drawn as weak
 
 
 class ScorePlot(QWidget):
@@ -115,11 +116,11 @@ class ScorePlot(QWidget):
         for one, other in zip(self._curve, self._curve[1:], strict=False):
             lower = min(one.score, other.score)
             if other.position == one.position + 1 and lower > 0:  # 0: the user said that the object is not there
-                weak = lower < _DOUBTFUL
+                weak = lower < DOUBTFUL
                 painter.setPen(QPen(_WEAK if weak else _GOOD, 2))
                 painter.drawLine(self._point(one.position, one.score), self._point(other.position, other.score))
         painter.setPen(Qt.PenStyle.NoPen)
         for one in self._curve:
-            painter.setBrush(_ANCHOR if one.is_anchor else _WEAK if one.score < _DOUBTFUL else _GOOD)
+            painter.setBrush(_ANCHOR if one.is_anchor else _WEAK if one.score < DOUBTFUL else _GOOD)
             radius = 4.0 if one.is_anchor else 1.8
             painter.drawEllipse(self._point(one.position, one.score), radius, radius)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.plugin.channels import channel_choices
+from napari_sam.plugin.walk import DOUBTFUL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,9 @@ def _next(annotation: Annotation, keys: Mapping[str, str]) -> str:
     if any(draft.origin == "walked" for draft in own):
         weakest = _key(keys, "weakest_plane", " ({})")
         again = _key(keys, "propagate", ", then {} again")
-        return f"Doubtful planes are orange: go to the weakest{weakest}, correct it{again}.{keep}"
+        is_doubtful = any(one.score < DOUBTFUL and not one.is_anchor for one in annotation.curve)
+        where = "Doubtful planes are orange: go" if is_doubtful else "Look through the planes, or go"
+        return f"{where} to the weakest{weakest}, correct it{again}.{keep}"
     negative = _key(keys, "polarity", ", or ({}) on what is too much")
     onward = _key(keys, "propagate", " {}: to all planes.") if annotation.view.stack_shape else ""
     return f"Not right? Click on what is missing{negative}.{onward}{keep}"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Plane
 
+DOUBTFUL = 0.6  # expected IoU below which a plane wants to be looked at
 _CHANNELS = 4  # as many dyes as are often seen together
 
 Direction = Literal["both", "forward", "back"]

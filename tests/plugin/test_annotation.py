@@ -40,6 +40,13 @@ def test_the_layers_are_there_before_anything_is_pressed(studio):
     assert studio.points.mode == "add"
 
 
+@pytest.mark.parametrize(("side", "size"), [(100, 3), (900, 15), (9000, 40)])
+def test_the_brush_is_as_large_as_what_may_be_seen_on_a_plane(side, size):
+    """On a small plane napari's brush of 10 pixels covered half a nucleus, on a large one it could hardly be seen."""
+    studio = Studio(np.broadcast_to(np.zeros((), np.uint8), (2, side, side)))
+    assert studio.annotation.stage.preview.brush_size == size
+
+
 def test_a_click_is_previewed_and_no_labels_are_written(studio):
     studio.click(*CLICK)
     np.testing.assert_array_equal(studio.preview, _object(2))

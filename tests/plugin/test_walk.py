@@ -46,7 +46,7 @@ def test_a_direction_starts_at_the_plane_that_is_shown(direction, expected):
 
 
 def test_a_range_without_a_prompt_says_what_to_do():
-    with pytest.raises(ValueError, match="click on it there first"):
+    with pytest.raises(ValueError, match="not marked on planes 4 to 7: click there first"):
         _plan(_session([2]), limits=(4, 8))
 
 

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
+
 from napari_sam.plugin import drawn, layers
 
 if TYPE_CHECKING:
@@ -279,6 +281,7 @@ class Stage:
 
     def _new_preview(self) -> Labels:
         preview = layers.new_labels(self._image, self._view, self._drafts, name="SAM preview")
+        preview.brush_size = int(np.clip(max(self._view.plane_shape) / 60, 3, 40))  # napari's 10 hide a small nucleus
         preview.mouse_drag_callbacks.append(self._on_drag)
         _draw_drafts(preview, as_contour=self._as_contour)
         return preview

@@ -4,6 +4,7 @@ import inspect
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import napari_sam
@@ -53,3 +54,15 @@ def test_signatures_are_as_documented():
     assert parameters(Segmenter.predict)[:3] == ["self", "prompt", "multimask_output="]
     assert parameters(Segmenter.segment)[:2] == ["self", "prompts"]
     assert parameters(Segmenter.propagate)[:5] == ["self", "prompts", "axis=", "start=", "stop="]
+
+
+def test_what_comes_back_tells_of_itself_in_a_line(tiny_sam):
+    """In a notebook a step of a walk filled the screen with True and False."""
+    seg = Segmenter(np.zeros((2, 48, 64), np.uint16), tiny_sam)
+    prompt = Prompt(plane=(1,), points=[[20, 30]])
+    assert repr(seg) == "<Segmenter: image (2, 48, 64) uint16, model tiny on cpu>"
+    assert repr(Segmenter(np.zeros((2, 4, 8)), tiny_sam, orientation="xz")).count(
+        "image (4, 2, 8) float64 as xz planes"
+    )
+    assert len(repr(seg.predict(prompt))) < 400
+    assert len(repr(next(iter(seg.propagate([prompt]))))) < 400

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class Crop:
     shape: tuple[int, int]
     top: int
     left: int
-    pixels: NDArray[Any]
+    pixels: NDArray[Any] = field(repr=False)
     outside: float = 0
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,9 +52,9 @@ class MaskPrediction:
         Geometry of the logits: the whole plane, or the window of a tiled plane that the object was seen in.
     """
 
-    masks: NDArray[np.bool_]
+    masks: NDArray[np.bool_] = field(repr=False)
     iou_predictions: NDArray[np.float32]
-    low_res_logits: NDArray[np.float32]
+    low_res_logits: NDArray[np.float32] = field(repr=False)
     frame: Frame
 
     def mask_input(self, index: int = 0) -> MaskInput:

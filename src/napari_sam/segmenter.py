@@ -124,6 +124,11 @@ class Segmenter:
             overlap=overlap,
         )
 
+    def __repr__(self) -> str:
+        planes = "" if self._orientation == "xy" else f" as {self._orientation} planes"
+        image = f"image {self._stack.spatial_shape} {self._stack.dtype}{planes}"
+        return f"<Segmenter: {image}, model {self._sam.config.name} on {self._sam.device}>"
+
     @property
     def labels(self) -> Any:
         """What `segment` and `propagate` write: the array given, or a new numpy one of the image's spatial shape."""

@@ -60,6 +60,7 @@ def test_pretraining_needs_no_labels_and_writes_a_model(folder, capsys, monkeypa
     [
         ((*TRAIN[1:], "--freeze-encoder"), "no images to train on"),
         (("nothing", *TRAIN[1:]), "nothing is no folder"),
+        ((*TRAIN, "--cache", "cache"), "--cache needs --freeze-encoder"),
         ((*TRAIN, "--minutes", "1"), "either steps or minutes"),
         ((*TRAIN, "--image", "data/nuclei.tif"), "must come in pairs"),
         (("classes", *TRAIN[1:]), "looks like a mask of classes"),

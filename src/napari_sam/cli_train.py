@@ -106,6 +106,9 @@ def train(
     from napari_sam.training import run as training
     from napari_sam.training.recipe import Recipe
 
+    if cache is not None and not freeze_encoder:
+        msg = "--cache needs --freeze-encoder: an encoder that is trained makes other embeddings in each step"
+        raise ValueError(msg)
     recipe = Recipe(
         steps=run.length(_STEPS),
         minutes=run.minutes,

@@ -516,7 +516,7 @@ def test_the_status_says_what_may_come_next_at_every_step(studio, qtbot):
     _, widget = studio
 
     def said(part):
-        qtbot.waitUntil(lambda: part in widget.panel.status.text())
+        qtbot.waitUntil(lambda: part in widget.panel.status.text().replace("\N{NO-BREAK SPACE}", " "))
 
     said("Click on an object, or choose Box and drag around it.")
     _click(widget, qtbot)

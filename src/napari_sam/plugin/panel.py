@@ -44,7 +44,7 @@ class Panel(QWidget):
         self.keyed = Keyed()
         self.more = More(self.keyed)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 6, 8, 6)
+        layout.setContentsMargins(5, 6, 5, 6)
         layout.setSpacing(4)
         layout.addLayout(self._make_pickers())
         layout.addLayout(self._make_tools())
@@ -130,7 +130,7 @@ class Panel(QWidget):
             "below 0.5 more is wrong than right.",
         )
         self.mask_text.setWordWrap(True)
-        self.mask_text.setMinimumHeight(2 * self.fontMetrics().lineSpacing())  # else the rows below would jump
+        self.mask_text.setMinimumHeight(round(2.5 * self.fontMetrics().lineSpacing()))  # else the rows below would jump
         self.next_mask = self.keyed.button(
             "Next mask", "next_mask", "A lone click can mean several things, and has three masks: show the next one."
         )

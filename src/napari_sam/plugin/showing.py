@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_sam.plugin.panel import Panel
     from napari_sam.plugin.session import Draft
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"  # a key and what it does stay on one line
 _ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
 _ABSENT = {
     "painted": "not on this plane, as you said",
@@ -33,7 +34,7 @@ def show_annotation(panel: Panel, annotation: Annotation | None, keys: Mapping[s
     """Show where an annotation stands; None: there is no image."""
     for control in panel.needing_an_image:
         control.setEnabled(annotation is not None)
-    panel.status.setText(describe(annotation, keys))
+    panel.status.setText(describe(annotation, keys).replace(": ", f":{_NO_BREAK}"))
     panel.show_tool(None if annotation is None else annotation.stage.tool)
     if annotation is None:
         _show_nothing(panel, keys)

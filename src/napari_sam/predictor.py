@@ -161,17 +161,18 @@ class _Asked:
     @property
     def kind(self) -> Hashable:
         """What prompts of one batch have in common."""
-        prompt, part = self.prompt, self.part
+        prompt = self.prompt
         given = len(prompt.points), prompt.box is not None, prompt.mask is not None or self.logits is not None
-        size = None if part is None else tuple(cells.stop - cells.start for cells in part)
-        return given, self.embedding.frame.padded_size, size
+        return given, self.embedding.frame.padded_size, self.part is None
 
     def in_view(self, logits: LowRes) -> Crop:
         """Take what was decoded for what the view shows; beside the part is surely background."""
-        if self.part is None:
+        if self.part is None or self.logits is None:
             return Crop(logits.shape, 0, 0, logits)
         _, height, width = self.embedding.image_embedding.shape
-        return in_view(logits, self.part, (height, width))
+        cell = self.logits.shape[0] // height
+        rows, columns = (cell * (cells.stop - cells.start) for cells in self.part)
+        return in_view(logits[:rows, :columns], self.part, (height, width))
 
     def near(self, cell: int) -> _Asked:
         """Look only near to where the object was."""

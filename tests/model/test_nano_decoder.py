@@ -114,3 +114,17 @@ def test_objects_in_images_of_their_own_are_decoded_as_alone(
         alone, iou = nano.decode(images[index : index + 1], **own, multimask_output=False)
         assert_close(logits[index], alone[0], atol=1e-3, rtol=1e-4)
         assert_close(ious[index], iou[0], atol=1e-3, rtol=1e-4)
+
+
+def test_parts_of_several_sizes_are_decoded_as_alone(
+    nano: Sam, nano_prompts: dict[str, Tensor], rng: torch.Generator
+) -> None:
+    images = torch.randn(3, CONFIGS["nano"].image_encoder.out_chans, *SIZE, generator=rng)
+    parts = [(slice(0, 16), slice(4, 28)), (slice(8, 16), slice(0, 8)), (slice(4, 20), slice(0, 24))]
+    logits, ious = nano.decode(images, **nano_prompts, parts=parts, multimask_output=False)
+    assert logits.shape == (3, 1, 64, 96)
+    for index, (rows, columns) in enumerate(((16, 24), (8, 8), (16, 24))):
+        own = {name: tensor[index : index + 1] for name, tensor in nano_prompts.items()}
+        alone, iou = nano.decode(images[index : index + 1], **own, parts=[parts[index]], multimask_output=False)
+        assert_close(logits[index, :, : 4 * rows, : 4 * columns], alone[0], atol=1e-3, rtol=1e-4)
+        assert_close(ious[index], iou[0], atol=1e-3, rtol=1e-4)

@@ -79,13 +79,14 @@ class MaskDecoder(nn.Module):
         dense_prompt_embeddings : Tensor
             ``(1 or P, C, H, W)``.
         parts : sequence of (slice, slice), optional
-            Rows and columns of the grid where the mask of each prompt is made, all of one size. None: everywhere.
+            Rows and columns of the grid where the mask of each prompt is made. None: everywhere.
 
         Returns
         -------
         tuple of Tensor
-            ``low_res_logits (P, 4, 4H, 4W)``, of as many rows and columns as the parts have if there are any, and
-            ``iou_predictions (P, 4)``: first the mask for an unambiguous prompt, then the three for an ambiguous one.
+            ``low_res_logits (P, 4, 4H, 4W)`` and ``iou_predictions (P, 4)``: first the mask for an unambiguous prompt,
+            then the three for an ambiguous one. If there are parts, H and W are the most rows and columns that one has,
+            and the logits of a smaller one are followed by zeros.
         """
         prompts = len(sparse_prompt_embeddings)
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (5, C)
@@ -96,12 +97,28 @@ class MaskDecoder(nn.Module):
         tokens, mixed = self.transformer(*flat, tokens)  # (P, 5+T, C), (P, H*W, C)
 
         mixed = mixed.unflatten(1, image.shape[-2:]).permute(0, 3, 1, 2)  # (P, C, H, W), channels last in memory
-        if parts is not None:
-            mixed, image_embedding = _cut(mixed, parts), _cut(image_embedding, parts)  # (P, ., h, w)
         heads = [head(tokens[:, 1 + i]) for i, head in enumerate(self.output_hypernetworks_mlps)]
         weights = torch.stack(heads, dim=1)  # (P, 4, C/8)
+        if parts is not None:
+            return self._upscale_and_judge_parts(tokens[:, 0], weights, mixed, image_embedding, parts)
         low_res_logits = self._upscale_in_parts(weights, mixed, image_embedding)  # (P, 4, 4H, 4W)
         return low_res_logits, self._predict_iou(tokens[:, 0], low_res_logits)
+
+    def _upscale_and_judge_parts(
+        self, iou_tokens: Tensor, weights: Tensor, mixed: Tensor, image_embedding: Tensor, parts: Sequence[Part]
+    ) -> tuple[Tensor, Tensor]:
+        """Make masks in the part of each prompt, those of one size together: ``(P, 4, 4h, 4w)`` and ``(P, 4)``."""
+        sizes = [tuple(cells.stop - cells.start for cells in part) for part in parts]
+        height, width = (max(size[axis] for size in sizes) for axis in (0, 1))
+        low_res_logits = mixed.new_zeros(len(parts), self.num_mask_tokens, 4 * height, 4 * width)
+        ious = mixed.new_zeros(len(parts), self.num_mask_tokens)
+        for rows, columns in dict.fromkeys(sizes):
+            here = [i for i, size in enumerate(sizes) if size == (rows, columns)]
+            cut, image = _cut(mixed, parts, here), _cut(image_embedding, parts, here)  # (p, ., rows, columns)
+            made = self._upscale_in_parts(weights[here], cut, image)  # (p, 4, 4*rows, 4*columns)
+            low_res_logits[here, :, : 4 * rows, : 4 * columns] = made
+            ious[here] = self._predict_iou(iou_tokens[here], made)
+        return low_res_logits, ious
 
     def _upscale_in_parts(self, weights: Tensor, mixed: Tensor, image_embedding: Tensor) -> Tensor:
         """Upscale some prompts or some rows at a time, and weigh the features to logits before the next are made."""
@@ -140,8 +157,8 @@ class MaskDecoder(nn.Module):
         return cast("Tensor", self.output_upscaling(mixed))
 
 
-def _cut(images: Tensor, parts: Sequence[Part]) -> Tensor:
-    """Cut a part for each prompt out of ``(1 or P, C, H, W)``: ``(P, C, h, w)``, channels last in memory."""
-    each = zip(images.expand(len(parts), -1, -1, -1), parts, strict=True)
-    cut = torch.stack([image.permute(1, 2, 0)[part] for image, part in each])  # (P, h, w, C)
-    return cut.permute(0, 3, 1, 2)
+def _cut(images: Tensor, parts: Sequence[Part], here: Sequence[int]) -> Tensor:
+    """Cut the parts of some prompts, all of one size, out of ``(1 or P, C, H, W)``; channels last in memory."""
+    each = images.expand(len(parts), -1, -1, -1)
+    cut = torch.stack([each[i].permute(1, 2, 0)[parts[i]] for i in here])  # (p, h, w, C)
+    return cut.permute(0, 3, 1, 2)  # (p, C, h, w)

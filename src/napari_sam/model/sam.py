@@ -106,14 +106,15 @@ class Sam(nn.Module):
         mask_input : Tensor or None
             ``(P, 1, h, w)`` low-res logits of an earlier call.
         parts : sequence of (slice, slice), optional
-            Rows and columns of the embedding where the mask of each prompt is made, all of one size. None: everywhere.
+            Rows and columns of the embedding where the mask of each prompt is made. None: everywhere.
         multimask_output : bool
             Three masks for an ambiguous prompt, else one.
 
         Returns
         -------
         tuple of Tensor
-            ``low_res_logits (P, M, h, w)``, of the parts if there are any, and ``iou_predictions (P, M)``; M is 3 or 1.
+            ``low_res_logits (P, M, h, w)`` and ``iou_predictions (P, M)``; M is 3 or 1. If there are parts, h and w are
+            those of the largest, and the logits of a smaller one are followed by zeros.
         """
         logits, ious = self.decode_every_mask(
             image_embedding,

@@ -47,6 +47,16 @@ def test_the_brush_is_as_large_as_what_may_be_seen_on_a_plane(side, size):
     assert studio.annotation.stage.preview.brush_size == size
 
 
+def test_what_marks_an_object_does_not_hide_it_on_a_large_plane():
+    """Edges of 10 pixels filled a box around a nucleus, and a click of 40 covered it."""
+    studio = Studio(np.broadcast_to(np.zeros((), np.uint8), (9000, 9000)), scale=(0.5, 0.5))
+    shapes = studio.annotation.stage.shapes
+    shapes.scale_factor = 0.125  # micrometers per pixel of the screen: zoomed in four times
+    studio.annotation.use("box")
+    assert shapes.current_edge_width == 0.5
+    assert studio.points.canvas_size_limits[1] < 20
+
+
 def test_a_click_is_previewed_and_no_labels_are_written(studio):
     studio.click(*CLICK)
     np.testing.assert_array_equal(studio.preview, _object(2))

@@ -146,6 +146,7 @@ def new_points(image: Image, view: ImageView) -> Points:
         name="SAM points",
         size=float(np.clip(max(view.plane_shape) / 50, 3, 40)),
         border_width=0.12,
+        canvas_size_limits=(8, 18),  # pixels on the screen, so that a click hides no small object of a large plane
         features=_no_features(),
         feature_defaults={OBJECT: 1, LABEL: POSITIVE},
         **geometry(image, view, per_channel=2),
@@ -158,7 +159,6 @@ def new_shapes(image: Image, view: ImageView) -> Shapes:
         None,
         ndim=image.ndim,
         name="SAM shapes",
-        edge_width=float(np.clip(max(view.plane_shape) / 300, 0.5, 10)),
         face_color="transparent",
         features=_no_features(),
         feature_defaults={OBJECT: 1, LABEL: POSITIVE},
@@ -180,6 +180,11 @@ def new_result(image: Image, view: ImageView, *, largest: int) -> Labels:
     """
     dtype = np.promote_types(np.uint16, np.min_scalar_type(largest))
     return new_labels(image, view, np.zeros(view.shape, dtype), name="SAM labels")
+
+
+def fit_edges(shapes: Shapes) -> None:
+    """Make the edges of the next shape, and of a selected one, two pixels wide on the screen as it is zoomed now."""
+    shapes.current_edge_width = float(np.clip(2 * shapes.scale_factor / abs(shapes.scale[-1]), 0.01, 100))
 
 
 def aim(layer: Points | Shapes, *, object_id: int, positive: bool) -> None:

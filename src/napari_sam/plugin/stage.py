@@ -111,6 +111,8 @@ class Stage:
         name, mode = _MODES[tool]
         self.ensure(name)
         layer = getattr(self, name)
+        if name == "shapes":
+            layers.fit_edges(layer)
         self.aim(object_id=object_id, positive=positive)
         self._viewer.layers.selection.active = layer
         layer.mode = mode
@@ -319,6 +321,8 @@ class Stage:
             with self.held():
                 for layer in (*self._own, *self.adopted):
                     drawn.drop_given_up(layer)
+                if self.shapes is not None:
+                    layers.fit_edges(self.shapes)
             self._on_prompts(str(getattr(event, "action", "")) == "added")
 
     def _on_features(self, event: Any) -> None:

@@ -135,3 +135,9 @@ def test_a_killed_worker_loses_nothing(job):
         done += running
     assert sorted(each.plane for each in done) == PLANES
     assert list(Segmenter(job.open_stack().array, cache=job.cache).embed()) == []
+
+
+def test_no_worker_at_all_is_refused_instead_of_waited_for():
+    """`--workers 0` hung until it was killed."""
+    with pytest.raises(ValueError, match="workers must be at least 1, got 0"), connect(workers=0):
+        pytest.fail("there is nobody to connect to")

@@ -177,10 +177,13 @@ def connect(*, scheduler: str | None = None, workers: int | None = None) -> Iter
     OSError
         If nobody answers at the address.
     ValueError
-        If not just one of the two is given.
+        If not just one of the two is given, or no process would be started.
     """
     if (scheduler is None) == (workers is None):
         msg = f"expected either a scheduler or a number of workers, got scheduler={scheduler} and workers={workers}"
+        raise ValueError(msg)
+    if workers is not None and workers < 1:
+        msg = f"workers must be at least 1, got {workers}: without one nothing would ever be encoded"
         raise ValueError(msg)
     if scheduler is not None:
         with Client(scheduler) as client:

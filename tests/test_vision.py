@@ -36,6 +36,16 @@ def test_a_contrast_that_is_lost_in_the_texture_counts_as_none():
     assert contrast_of(CROP, plane + rng.normal(0, 1, MASK.shape), least=1.0) == pytest.approx([10], abs=2)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan, 1e300])
+def test_pixels_that_are_no_light_make_no_noise(odd):
+    """A ratio image holds infinities where it was divided by nothing."""
+    plane = MASK * 10.0
+    plane[3, 8] = plane[7, 9] = odd
+    assert np.isfinite(contrast_of(CROP, plane)).all()
+    assert stands_apart(CROP, plane) in (True, False)
+
+
 def test_a_mask_that_fills_the_plane_has_no_contrast():
     assert contrast_of(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4)) == pytest.approx([0])
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _RING = 3  # pixels around a mask that count as its surroundings
 _RIM, _LEAST_AROUND = 2, 5  # pixels: of the edge of a mask, and around it at least, to tell whether it stands apart
 _APART = 1.0  # standard deviations of the pixels
+_HUGE = 1e100  # no microscope says more; its square is finite
 
 
 class Vision(Protocol):
@@ -89,7 +90,7 @@ class SamVision:
         """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
         both = [self.get_pixels(each, WHOLE) for each in (plane, other)]
         step = max(1, max(both[0].shape[:2]) // 256)
-        pair = [np.nan_to_num(pixels[::step, ::step].astype(np.float64)).ravel() for pixels in both]
+        pair = [_finite(pixels[::step, ::step]).ravel() for pixels in both]
         one, two = (pixels - pixels.mean() for pixels in pair)
         size = float(np.sqrt((one @ one) * (two @ two)))
         return float(one @ two) / size if size else 0.0
@@ -117,12 +118,12 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
     window = _around(mask)
     inside = mask.within(window)
     ring = binary_dilation(inside, iterations=_RING) & ~inside
-    near = np.atleast_3d(pixels[window]).astype(np.float64)  # (., ., c)
+    near = np.atleast_3d(_finite(pixels[window]))  # (., ., c)
     if not ring.any():
         return np.zeros(near.shape[-1])
     one, other = near[inside], near[ring]
     spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
-    difference = np.nan_to_num(one.mean(axis=0) - other.mean(axis=0))
+    difference = one.mean(axis=0) - other.mean(axis=0)
     return np.where(abs(difference) >= least * spread, difference, 0.0)
 
 
@@ -142,12 +143,17 @@ def stands_apart(mask: Crop, pixels: Pixels) -> bool:
 
     window = _widely_around(mask)
     inside = mask.within(window)
-    near = np.atleast_3d(pixels[window]).astype(np.float64)
+    near = np.atleast_3d(_finite(pixels[window]))
     one, other = near[inside], near[~binary_dilation(inside, iterations=_RIM)]
     if not len(other):
         return False
     spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
     return bool((abs(one.mean(axis=0) - np.median(other, axis=0)) > _APART * spread).any())
+
+
+def _finite(pixels: Pixels) -> NDArray[np.float64]:
+    """Return pixels that can be squared and added up; what is no number counts as 0."""
+    return np.nan_to_num(pixels.astype(np.float64), posinf=0, neginf=0).clip(-_HUGE, _HUGE)
 
 
 def _widely_around(mask: Crop) -> Window:

@@ -333,7 +333,7 @@ def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | Non
     for object_id, masks in sorted(by_object.items()):
         planes = sorted(mask.plane for mask in masks if mask.crop)
         span = f"{_index(planes[0])} to {_index(planes[-1])}" if planes else "none"
-        reasons = ", ".join(sorted({mask.reason for mask in masks if mask.reason}))
+        reasons = ", ".join(sorted({mask.reason for mask in masks if mask.reason} - {"cleared"}))
         voxels = sum(mask.crop.area for mask in masks)
         table.add_row(str(object_id), span, str(voxels), reasons, *([f"{ious[object_id]:.3f}"] if ious else []))
     print_table(table)

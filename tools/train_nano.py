@@ -26,12 +26,15 @@ import numpy as np
 import tifffile
 import torch
 import torch.distributed as dist
+from skimage.segmentation import relabel_sequential
 
 from napari_sam.checkpoints import load_sam
 from napari_sam.model.config import CONFIGS
 from napari_sam.model.sam import build_sam
-from napari_sam.training.dataset import Source
+from napari_sam.training.affinities import Pupil
+from napari_sam.training.dataset import Labels, Source
 from napari_sam.training.lesson import CropLesson
+from napari_sam.training.painting import repaint
 from napari_sam.training.recipe import Recipe
 from napari_sam.training.result import write_weights
 from napari_sam.training.state import Files, Log, load_state, save_state
@@ -49,6 +52,8 @@ _SAVE_EVERY = 180.0  # seconds
 _LOG_EVERY = 10  # steps
 _SYNTHETIC_STACKS, _SYNTHETIC_SHAPE, _SYNTHETIC_SEED = 130, (5, 288, 288), 77
 _PACKED_STACKS, _PACKED_SHAPE = 40, (16, 192, 192)
+_REPAINTED_BLOCKS, _MANY = 240, 3  # a block shows so many objects
+_CUBIC = 50  # planes: volumes of so many along every axis are also cut across
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,7 @@ VOLUMES = {
     "plant_ovule_nuclei_1135": Share(0.10, 4.0),
 }
 SYNTHETIC, PACKED, CONFOCAL = Share(0.24, 1.5), Share(0.11, 2.0), Share(0.11, 2.5)
+REPAINTED = Share(0.2, 1.3)
 
 
 def main() -> None:
@@ -87,14 +93,15 @@ def main() -> None:
     sam = start(arguments.init, pretrained_trunk=arguments.pretrained_trunk, seed=arguments.seed)
     sources = read_sources(arguments.data)
     if arguments.synthetic:
-        sources += make_synthetic(rank)
+        sources += [repainted(sources, rank), *make_synthetic(rank)]
     recipe = Recipe(
         steps=arguments.steps,
         learning_rate=arguments.learning_rate,
         trunk_rate=arguments.trunk_rate,
         ema=arguments.ema,
     )
-    trainer = Trainer(sam, CropLesson(sources, recipe), recipe, seed=arguments.seed)
+    pupil = Pupil(sam)
+    trainer = Trainer(pupil, CropLesson(sources, recipe), recipe, seed=arguments.seed)
     about = _describe(sources, recipe, arguments)
     _train(trainer, Files(arguments.output), about, writes=rank == 0)
     if dist.is_initialized():
@@ -171,6 +178,28 @@ def make_synthetic(rank: int) -> list[Source]:
     return sources
 
 
+def repainted(sources: list[Source], rank: int) -> Source:
+    """Paint blocks of real labels anew, for one process."""
+    rng = np.random.default_rng([_SYNTHETIC_SEED + 1, rank])
+    weights = np.array([source.weight for source in sources])
+    drawn = rng.choice(len(sources), _REPAINTED_BLOCKS, p=weights / weights.sum())
+    blocks = [block for block in (_block(sources[i], rng) for i in drawn) if len(np.unique(block)) > _MANY]
+    return Source("repainted", [repaint(block, rng) for block in blocks], blocks, REPAINTED.weight, REPAINTED.zoom)
+
+
+def _block(source: Source, rng: np.random.Generator) -> Labels:
+    """Cut a block out of labels at random, in pixels of about the size of those in other sets; ids from 0 or 1 on."""
+    labels = source.labels[rng.integers(len(source.labels))]
+    if min(labels.shape) >= _CUBIC:
+        labels = np.moveaxis(labels, rng.integers(3), 0)
+    fine = source.zoom >= REPAINTED.zoom + 0.5
+    depth, height, width = _SYNTHETIC_SHAPE
+    most = (depth, height // 2, width // 2) if fine else _SYNTHETIC_SHAPE
+    start = [int(rng.integers(max(1, side - limit + 1))) for side, limit in zip(labels.shape, most, strict=True)]
+    block = relabel_sequential(labels[tuple(slice(a, a + limit) for a, limit in zip(start, most, strict=True))])[0]
+    return np.asarray(block.repeat(2, 1).repeat(2, 2) if fine else block, np.int32)
+
+
 def _describe(sources: list[Source], recipe: Recipe, arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "recipe": asdict(recipe),
@@ -182,7 +211,7 @@ def _describe(sources: list[Source], recipe: Recipe, arguments: argparse.Namespa
     }
 
 
-def _train(trainer: Trainer[Sam], files: Files, about: dict[str, Any], *, writes: bool) -> None:
+def _train(trainer: Trainer[Pupil], files: Files, about: dict[str, Any], *, writes: bool) -> None:
     if files.state.exists():
         trainer.restore(load_state(files.state, about))
     if dist.is_initialized():
@@ -197,7 +226,7 @@ def _train(trainer: Trainer[Sam], files: Files, about: dict[str, Any], *, writes
             logger.info("step %d  loss %.3f  IoU %.3f", step.step, step.loss, step.iou)
         if monotonic() - saved > _SAVE_EVERY or step.progress == 1:
             save_state(files.state, about, trainer.state())
-            write_weights(files.output, trainer.averaged(), about | {"steps": step.step})  # usable at any time
+            write_weights(files.output, trainer.averaged().sam(), about | {"steps": step.step})  # usable at any time
             saved = monotonic()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import numpy as np
 import torch
 
+from napari_sam.training.affinities import Pupil
 from napari_sam.training.dataset import draw_batch
 from napari_sam.training.rounds import MEAN_ROUNDS, View, converse
 
@@ -48,7 +49,7 @@ class Lesson(Protocol[Model]):
 
 
 class CropLesson:
-    """Augmented crops through the whole model, as large as its input if that is fixed.
+    """Augmented crops through the whole model, as large as its input if that is fixed; a `Pupil` learns affinities too.
 
     Parameters
     ----------
@@ -78,7 +79,10 @@ class CropLesson:
         scenes = [views[i : i + each] for i in range(0, len(views), each)]
         figures = practise(sam, scenes, objects=recipe.objects, rng=rng)
         gradients = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
-        embeddings.backward(torch.cat(gradients))
+        gradient = torch.cat(gradients)
+        if isinstance(sam, Pupil):
+            gradient += sam.affinity_gradient(embeddings, torch.stack([view.labels for view in views]))
+        embeddings.backward(gradient)
         return figures
 
 

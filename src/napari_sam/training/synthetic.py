@@ -13,12 +13,14 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from skimage import measure
 
+from napari_sam.training.painting import grain, paint
+
 
 def make_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(image uint8, labels int32)``, both ZYX of ``shape``, of a randomly chosen kind."""
-    make = (_tessellation, _files, _scattered)[rng.choice(3, p=(0.25, 0.25, 0.5))]
+    make = (_tessellation, _files, _scattered)[rng.choice(3, p=(0.2, 0.4, 0.4))]
     labels = make(shape, rng)
-    return _shown(labels, rng, touching=make is not _scattered), labels
+    return paint(labels, rng, touching=make is not _scattered), labels
 
 
 def make_packed_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +29,7 @@ def make_packed_stack(shape: tuple[int, int, int], rng: np.random.Generator) -> 
     What a walk along z must learn: an object that looks like its neighbours ends, and another lies in its place.
     """
     labels = _packed(shape, rng, flatness=rng.uniform(0.1, 0.5))
-    image = _shown(labels, rng, touching=True)
+    image = paint(labels, rng, touching=True)
     if rng.random() < 0.7:  # out-of-focus light of the neighbouring planes
         image = ndimage.gaussian_filter1d(image.astype(np.float32), rng.uniform(0.3, 1.2), axis=0).astype(np.uint8)
     return image, labels
@@ -43,7 +45,7 @@ def make_confocal_stack(shape: tuple[int, int, int], rng: np.random.Generator) -
     stain = np.exp(rng.normal(0, 0.35, labels.max() + 1))
     stain[0] = rng.uniform(0, 0.15)
     scale = rng.uniform(0.7, 3)
-    texture = np.stack([_grain(plane.shape, scale, rng) for plane in labels]) * rng.uniform(0, 0.25)
+    texture = np.stack([grain(plane.shape, scale, rng) for plane in labels]) * rng.uniform(0, 0.25)
     light = np.maximum(stain[labels] * (1 + texture), 0)
     along, across = rng.uniform(0.5, 1.8), rng.uniform(0.4, 1.5)  # planes, pixels
     seen = ndimage.gaussian_filter(light, (along, across, across))
@@ -125,7 +127,7 @@ def _files(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     turned = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     scale = rng.uniform(2, 5) * length
     bends = [ndimage.gaussian_filter(rng.normal(0, 1, (height, width)), scale / 4) for _ in range(3)]
-    bends = [bend / bend.std() for bend in bends]
+    bends = [(bend - bend.mean()) / bend.std() for bend in bends]
     colony = bends[2] > rng.uniform(-2.5, 0.3)
     shifts = rng.uniform(0, 1, 10_000)  # of the cells in each file
     walls, bent = rng.uniform(0.02, 0.1), rng.uniform(0.02, 0.09)  # of the thickness; of the scale
@@ -161,39 +163,3 @@ def _packed(shape: tuple[int, int, int], rng: np.random.Generator, *, flatness: 
     (distance, second), (nearest, _) = (each.T for each in cKDTree(centres).query(voxels, k=2))
     inside = (distance < reach[nearest] * (1 + warp.ravel())) & (second - distance >= gap * radius)
     return np.where(inside, nearest + 1, 0).reshape(shape).astype(np.int32)
-
-
-def _shown(labels: np.ndarray, rng: np.random.Generator, *, touching: bool) -> np.ndarray:
-    """Give objects, rims and background their brightness and texture; some cues may be missing, never all."""
-    ids = labels.max() + 1
-    contrast, rim, halo = rng.normal(0, 0.25), rng.normal(0, 0.4), rng.normal(0, 0.25) * (rng.random() < 0.4)
-    if touching:
-        rim = math.copysign(max(abs(rim), 0.3), rim if abs(contrast) < 0.25 else -contrast)  # never lost in saturation
-    elif abs(contrast) + abs(rim) < 0.25:
-        contrast = math.copysign(0.3, contrast)
-    brightness = 0.5 + contrast + rng.normal(0, 0.08 * rng.random(), ids)
-    brightness[0] = 0.5 - contrast
-    rim_width, inside_grain, outside_grain = rng.uniform(0.7, 2.5), *rng.uniform(0, 0.12, 2)
-    scales = rng.uniform(0.5, 6, 2)
-    image = np.empty(labels.shape, np.float32)
-    for z, plane in enumerate(labels):
-        edge = ndimage.gaussian_filter(_edges(plane).astype(np.float32), rim_width)
-        shown = brightness[plane] + rim * np.minimum(edge * rim_width * 2, 1)
-        if halo and (plane == 0).any():
-            shown = shown + halo * np.exp(-ndimage.distance_transform_edt(plane == 0) / 5) * (plane == 0)
-        shown = shown + _grain(plane.shape, scales[0], rng) * inside_grain * (plane > 0)
-        shown = shown + _grain(plane.shape, scales[1], rng) * outside_grain * (plane == 0)
-        image[z] = ndimage.gaussian_filter(shown, rng.uniform(0.3, 1.0))
-    return np.asarray(np.clip(image * 255, 0, 255), np.uint8)
-
-
-def _edges(plane: np.ndarray) -> np.ndarray:
-    edges = np.zeros(plane.shape, bool)
-    edges[1:] |= plane[1:] != plane[:-1]
-    edges[:, 1:] |= plane[:, 1:] != plane[:, :-1]
-    return edges
-
-
-def _grain(size: tuple[int, ...], scale: float, rng: np.random.Generator) -> np.ndarray:
-    grain = ndimage.gaussian_filter(rng.normal(0, 1, size), scale)
-    return np.asarray(grain / (grain.std() + 1e-9))

@@ -36,5 +36,10 @@ def test_anything_else_does_not(contrasts):
     assert not walked(*contrasts).is_anothers
 
 
+def test_behind_a_dim_anchor_a_rise_is_enough():
+    assert Light.of_anchor(0.6).after(0.8).after(0.9).is_anothers
+    assert not Light.of_anchor(0.95).after(1.0).after(1.1).is_anothers
+
+
 def test_the_fall_is_measured_from_the_brightest_plane():
     assert walked(1.5, 2.0, 2.0, 1.6, 1.4, 1.4, 1.9, 2.0).is_anothers

@@ -550,6 +550,20 @@ def test_objects_among_others_as_bright_are_not_judged_by_light():
     assert (world.labels == 1).any((1, 2)).all()
 
 
+def test_behind_an_anchor_at_the_dim_end_of_an_object_a_rise_is_enough():
+    """A user corrected the last plane of a nucleus, and the walk ran into the next one from there."""
+    world = Stacked(tubes(8), TWO_PEAKS)
+    list(world.walk([anchor(world.truth, (1,), 1), anchor(world.truth, (3,), 1)]))
+    assert [z for z in range(8) if (world.labels[z] == 1).any()] == [0, 1, 2, 3]
+
+
+def test_it_may_rise_on_the_first_plane_behind_an_anchor():
+    world = Stacked(tubes(8), (9, 10, 8, 5, 12, 12, 12, 12))
+    walked = list(world.walk([anchor(world.truth, (1,), 1), anchor(world.truth, (3,), 1)]))
+    assert (4, "dip") in story(walked)
+    assert [z for z in range(8) if (world.labels[z] == 1).any()] == [0, 1, 2, 3]
+
+
 def test_a_dip_between_two_anchors_ends_nothing():
     """The user has said that it is one object."""
     world = Stacked(tubes(8), TWO_PEAKS)

@@ -13,7 +13,7 @@ _FALL, _RISE = 0.15, 0.1
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """How much of an object's contrast a walk has seen since its anchor, as shares of what the anchor shows.
+    """How much of an object's contrast a walk has seen since its anchor, as shares of what its brightest anchor shows.
 
     Attributes
     ----------
@@ -29,6 +29,11 @@ class Light:
     peak: float = 1.0
     dip: float = 1.0
     is_anothers: bool = False
+
+    @classmethod
+    def of_anchor(cls, share: float) -> Light:
+        """Begin on an anchor that shows this share."""
+        return cls((share, share), max(1.0, share), share)
 
     def after(self, contrast: float) -> Light:
         """Take one more step; then the mean around the last plane is known. NaN changes nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import isnan
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,8 @@ class Trail:
     course : Course
         How the walk has gone up to there.
     contrast : ndarray of float
-        ``(c,)``, how much brighter than its surroundings it was on the anchor; 0 where it did not stand out.
+        ``(c,)``, how much brighter than its surroundings it was on the anchor, or, on an open end, on its brightest
+        one; 0 where it did not stand out.
     light : Light or None
         What it has shown of this since; None where this says nothing: on the way to another anchor, or
         among others as bright as itself.
@@ -211,7 +213,7 @@ class Walker:
             bridged = self._bridge(track, trail, step.state)
             onward = trail.onward(step, bridged)
             if step.state.mask and onward.light and onward.light.is_anothers:
-                first, *others = trail.behind
+                first, *others = trail.behind or (step.taken_back(),)
                 earlier += [first, *(replace(other, reason="cleared", evidence=Evidence()) for other in others)]
                 continue
             earlier += bridged
@@ -258,9 +260,19 @@ class Walker:
         trails = {}
         for state, contrast in zip(states, contrasts, strict=True):
             is_open = self.rules.dip and track.weight_of_lower(state.object_id, ahead) is None
-            light = Light() if is_open and self.vision.stands_apart(plane, state.mask) else None
-            trails[state.object_id] = Trail(state, Course(), contrast, light)
+            brightest, light = self._light(track, state) if is_open else (contrast, None)
+            trails[state.object_id] = Trail(state, Course(), brightest, light)
         return trails
+
+    def _light(self, track: Track, state: PlaneState) -> tuple[NDArray[np.float64], Light | None]:
+        """Compare an anchor with the one on which its object is brightest: a plane near the end is dim already."""
+        own = [here[state.object_id] for here in track.anchors.values() if state.object_id in here]
+        shown = [self.vision.contrasts(each.plane, [each.mask], least=_CLEAR)[0] for each in own if each.mask]
+        brightest = max(shown, key=lambda contrast: float(contrast @ contrast))
+        (here,) = self.vision.contrasts(state.plane, [state.mask])
+        share = contrast_left(here, brightest)
+        apart = any(self.vision.stands_apart(each.plane, each.mask) for each in own if each.mask)
+        return brightest, Light.of_anchor(share) if apart and not isnan(share) else None
 
     def _step(self, plane: Plane, coming: Sequence[Trail], rivals: Mapping[int, Step]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""

@@ -34,6 +34,11 @@ def test_whatever_is_asked_for_is_in_the_window(shape, sized, data):
         assert 0 <= part.start <= extent[axis] <= extent[axis + 2] < part.stop <= shape[axis]
 
 
+def test_a_window_does_not_move_off_what_is_asked_for_to_lie_in_one_tile():
+    views, clicks = windows_of((20, 1025)), (0.0, 147.0, 0.0, 466.0)
+    assert views.shows(views.first_view(clicks, sized=False), clicks)
+
+
 @given(shape=SHAPES, sized=st.booleans(), data=st.data())
 def test_cells_of_a_window_begin_where_those_of_the_plane_do(shape, sized, data):
     """Otherwise nothing could be cut out of what is stored, and masks would be moved by a part of a pixel."""

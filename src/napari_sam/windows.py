@@ -150,14 +150,22 @@ class Windows:
         """
         while level < self._levels - 1 and longest(extent) * self._scale(level) > _FITTING * self._largest:
             level += 1
-        side = max(_LEAST, wanted * self._scale(level) + _ROOM)
-        return self._frame(extent, min(math.ceil(side / _STEP) * _STEP, self._largest), min(level, self._levels - 1))
+        side = min(math.ceil(max(_LEAST, wanted * self._scale(level) + _ROOM) / _STEP) * _STEP, self._largest)
+        level = min(level, self._levels - 1)
+        settled = self._frame(extent, side, level, settled=True)
+        if self.shows(settled, extent):
+            return settled
+        centred = self._frame(extent, side, level, settled=False)
+        return centred if self.shows(centred, extent) else settled
 
     def _scale(self, level: int) -> float:
         return self.zoom * 2.0**-level
 
-    def _frame(self, extent: Extent, side: int, level: int) -> Frame:
-        """Return the window of a level with its middle near that of an extent, cut at the end of the plane."""
+    def _frame(self, extent: Extent, side: int, level: int, *, settled: bool) -> Frame:
+        """Return the window of a level with its middle near that of an extent, cut at the end of the plane.
+
+        ``settled`` moves it to where it lies across fewer tiles.
+        """
         multiple = self.config.grid.multiple
         up, down = (self.zoom * 2 ** max(0, -level), 2 ** max(0, level))  # model pixels from so many of the plane
         origin, window, shown = [], [], []
@@ -166,7 +174,7 @@ class Windows:
             end = max(0, -(-length // multiple) * multiple - side)
             middle = (extent[axis] + extent[axis + 2] + 1) / 2 * up / down
             start = min(max(round((middle - side / 2) / multiple) * multiple, 0), end)
-            if self.tiles and level >= 0:
+            if self.tiles and settled and level >= 0:
                 start = self.tiles.settle(start, side, level=level, axis=axis)
             origin.append(start * down // up)
             window.append(min(side * down // up, self.plane_shape[axis] - origin[axis]))

@@ -117,14 +117,12 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
 
     window = _around(mask)
     inside = mask.within(window)
-    ring = binary_dilation(inside, iterations=_RING) & ~inside
     near = np.atleast_3d(_finite(pixels[window]))  # (., ., c)
-    if not ring.any():
+    one, other = near[inside], near[binary_dilation(inside, iterations=_RING) & ~inside]
+    if not len(other):
         return np.zeros(near.shape[-1])
-    one, other = near[inside], near[ring]
-    spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
     difference = one.mean(axis=0) - other.mean(axis=0)
-    return np.where(abs(difference) >= least * spread, difference, 0.0)
+    return np.where(abs(difference) >= least * _spread(one, other), difference, 0.0)
 
 
 def stands_apart(mask: Crop, pixels: Pixels) -> bool:
@@ -147,8 +145,12 @@ def stands_apart(mask: Crop, pixels: Pixels) -> bool:
     one, other = near[inside], near[~binary_dilation(inside, iterations=_RIM)]
     if not len(other):
         return False
-    spread = np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2)
-    return bool((abs(one.mean(axis=0) - np.median(other, axis=0)) > _APART * spread).any())
+    return bool((abs(one.mean(axis=0) - np.median(other, axis=0)) > _APART * _spread(one, other)).any())
+
+
+def _spread(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the standard deviation within two groups of pixels ``(., c)``, each counting alike: ``(c,)``."""
+    return np.asarray(np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2))
 
 
 def _finite(pixels: Pixels) -> NDArray[np.float64]:

@@ -252,27 +252,27 @@ class Walker:
 
     def _set_out(self, track: Track, anchored: Mapping[int, PlaneState], ahead: int) -> dict[int, Trail]:
         """Start from the anchors of a position whose objects may go on."""
-        states = [s for i, s in anchored.items() if s.mask and track.way_out(i, ahead) is None]
-        if not states:
-            return {}
-        plane, masks = states[0].plane, [s.mask for s in states]
-        contrasts = self.vision.contrasts(plane, masks, least=_CLEAR)
         trails = {}
-        for state, contrast in zip(states, contrasts, strict=True):
-            is_open = self.rules.dip and track.weight_of_lower(state.object_id, ahead) is None
-            brightest, light = self._light(track, state) if is_open else (contrast, None)
-            trails[state.object_id] = Trail(state, Course(), brightest, light)
+        for object_id, state in anchored.items():
+            if state.mask and track.way_out(object_id, ahead) is None:
+                is_open = self.rules.dip and track.weight_of_lower(object_id, ahead) is None
+                contrast, light = self._light(track, state) if is_open else (self._clear_contrast(state), None)
+                trails[object_id] = Trail(state, Course(), contrast, light)
         return trails
+
+    def _clear_contrast(self, anchor: PlaneState) -> NDArray[np.float64]:
+        (contrast,) = self.vision.contrasts(anchor.plane, [anchor.mask], least=_CLEAR)
+        return contrast
 
     def _light(self, track: Track, state: PlaneState) -> tuple[NDArray[np.float64], Light | None]:
         """Compare an anchor with the one on which its object is brightest: a plane near the end is dim already."""
         own = [here[state.object_id] for here in track.anchors.values() if state.object_id in here]
-        shown = [self.vision.contrasts(each.plane, [each.mask], least=_CLEAR)[0] for each in own if each.mask]
-        brightest = max(shown, key=lambda contrast: float(contrast @ contrast))
+        shown = [each for each in own if each.mask]
+        brightest = max((self._clear_contrast(each) for each in shown), key=lambda contrast: float(contrast @ contrast))
         (here,) = self.vision.contrasts(state.plane, [state.mask])
         share = contrast_left(here, brightest)
-        apart = any(self.vision.stands_apart(each.plane, each.mask) for each in own if each.mask)
-        return brightest, Light.of_anchor(share) if apart and not isnan(share) else None
+        is_told = not isnan(share) and any(self.vision.stands_apart(each.plane, each.mask) for each in shown)
+        return brightest, Light.of_anchor(share) if is_told else None
 
     def _step(self, plane: Plane, coming: Sequence[Trail], rivals: Mapping[int, Step]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""

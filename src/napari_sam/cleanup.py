@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_sam.crops import Crop
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -66,15 +68,12 @@ def largest_piece(mask: Mask) -> Mask:
     """Return the connected piece of a mask ``(h, w)`` that has the most pixels, the first of equals; empty if it is."""
     from scipy.ndimage import label
 
-    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    if rows.size == 0:
-        return mask
-    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)  # what is labelled takes the time
-    pieces, count = label(mask[window])
-    if count == 1:
+    crop = Crop.of(mask)  # what is labelled takes the time
+    pieces, count = label(crop.pixels)
+    if count < 2:
         return mask
     piece = np.zeros_like(mask)
-    piece[window] = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+    piece[crop.window] = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
     return piece
 
 

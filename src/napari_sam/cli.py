@@ -4,7 +4,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from math import prod
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from napari_sam import __version__
 from napari_sam.cli_cache import cache as cache_commands
 from napari_sam.cli_models import fetch_weights, models
 from napari_sam.cli_options import (
@@ -46,7 +46,7 @@ T = TypeVar("T")
 app = App(
     name="sam-stacks",
     help="Segment microscopy stacks with the Segment Anything Model.",
-    version=lambda: version("napari-sam-stacks"),
+    version=__version__,
     default_parameter=PLAIN,
     suppress_keyboard_interrupt=False,  # `main` has something to say
 )

@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
     from napari_sam.segmenter import Segmenter
 
-PLAIN = Parameter(negative="", show_default=lambda value: _default(value))
 
+def _default(value: Any) -> Any:
+    """Return what the help says of a default: nothing of a switch that is off, or of a list that is empty."""
+    return None if value is False or value == () else value
+
+
+PLAIN = Parameter(negative="", show_default=_default)
 
 ImageOptions = Annotated[Selection, Parameter(name="*")]
 
@@ -97,11 +102,6 @@ class WalkOptions:
         start = None if self.start is None else self.start * planes // full
         stop = None if self.stop is None else -(-self.stop * planes // full)
         return start, stop
-
-
-def _default(value: Any) -> Any:
-    """Return what the help says of a default: nothing of a switch that is off, or of a list that is empty."""
-    return None if value is False or value == () else value
 
 
 WHOLE = Selection()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sam.model.sam import Sam
-
-logger = logging.getLogger(__name__)
 
 # Frequencies rounded to float16 would misplace clicks by pixels.
 _EXACT = ("prompt_encoder.pe_layer.positional_encoding_gaussian_matrix",)
@@ -39,8 +35,8 @@ def write_weights(path: Path, sam: Sam, about: Mapping[str, Any]) -> None:
     sam : Sam
         The model.
     about : mapping of str to JSON
-        Becomes metadata, beside ``config`` and what identifies this package: its ``version`` if it is installed, its
-        git ``revision`` if it is a checkout.
+        Becomes metadata, beside ``config`` and what identifies this package: its ``version``, and its git
+        ``revision`` if it is a checkout.
 
     Raises
     ------
@@ -90,11 +86,7 @@ def git_revision(folder: Path) -> str | None:
 
 
 def _package() -> dict[str, str]:
-    told = {}
-    try:
-        told["version"] = version("napari-sam-stacks")
-    except PackageNotFoundError:  # run from a source tree; no reason to lose hours of training
-        logger.warning("napari-sam-stacks is not installed, so the weights do not tell its version")
+    told = {"version": napari_sam.__version__}
     if revision := git_revision(Path(napari_sam.__file__).parent):
         told["revision"] = revision
     return told

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from napari.components import ViewerModel
 
+from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
+from napari_sam.plane_mask import PlaneMask
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.listener import Listener
 from napari_sam.plugin.work import Desks
@@ -21,19 +23,6 @@ class FakePrediction:
 
     def mask_input(self, index=0):
         return self.low_res_logits[index]
-
-
-@dataclass(frozen=True)
-class FakePlaneMask:
-    object_id: int
-    plane: tuple
-    mask: np.ndarray
-    score: float
-    reason: str | None = None
-
-    @property
-    def evidence(self):
-        return Evidence(predicted_iou=self.score, overlap=self.score, area_ratio=1.0)
 
 
 def disc(centre, shape, radius=RADIUS):
@@ -76,7 +65,9 @@ class FakeSegmenter:
                     continue
                 free = np.isin(self.surroundings[plane], [0, prompt.object_id])
                 score = 1 - 0.05 * abs(position - prompt.plane[axis])
-                yield FakePlaneMask(prompt.object_id, plane, self._mask(prompt, RADIUS) & free, score)
+                evidence = Evidence(predicted_iou=score, overlap=score, area_ratio=1.0)
+                mask = Crop.of(self._mask(prompt, RADIUS) & free)
+                yield PlaneMask(prompt.object_id, plane, mask, score, evidence=evidence)
 
     def embed(self, planes=None):
         self.embedded.extend(planes)

@@ -163,7 +163,7 @@ class Bench:
         own = [self.view.to_level(prompt) for prompt in prompts]
         way = {"axis": route.axis, "start": route.start, "stop": route.stop}
         for found in self._opened.propagate(own, **way, components=route.components):
-            yield found, Crop.of(self.view.from_level(found.mask))
+            yield found, self._at_full_resolution(found.crop)
 
     def encode(self, planes: Sequence[Plane], is_busy: Callable[[], bool]) -> Iterator[Plane | None]:
         """Encode planes one after the other; None while it steps back for something more urgent."""
@@ -181,6 +181,12 @@ class Bench:
             msg = "the model could not be opened; choose the model again to retry"
             raise RuntimeError(msg)
         return self.segmenter
+
+    def _at_full_resolution(self, mask: Crop) -> Crop:
+        """Take a mask of the level that is read to full resolution, through the whole plane only if it must be."""
+        if mask.shape == self.view.plane_shape:
+            return mask.trimmed()
+        return Crop.of(self.view.from_level(mask.full()))
 
     def _choices(self, prediction: MaskPrediction) -> tuple[Choice, ...]:
         full = np.stack([self.view.from_level(mask) for mask in prediction.masks])

@@ -202,6 +202,7 @@ def test_models_are_listed(capsys):
         ((*SEGMENT, "--stop", "4"), "--stop needs --propagate"),
         ((*SEGMENT, "--components", "all"), "--components needs --propagate"),
         ((*SEGMENT, "--propagate", "--tracks", "t.csv", "--orientation", "xz"), "--tracks needs --propagate"),
+        (("segment", "plane.tif", "--prompts", "flat.csv", *SEGMENT[4:], "--propagate"), "a single plane has none"),
         ((*SEGMENT, "--level", "1"), "image.tif has no pyramid"),
         (("segment", "plane.tif", *SEGMENT[2:], "--orientation", "xz"), "need an image (z, y, x)"),
         ((*SEGMENT, "--propagate", "--tracks", "truth.tif"), "must end with .csv"),

@@ -13,27 +13,35 @@ MASK[5:12, 6:14] = True
 CROP = Crop.of(MASK)
 
 
+def contrast_in(pixels, mask=CROP, *, least=0.0):
+    return contrast_of(mask, pixels.__getitem__, least=least)
+
+
+def stands_apart_in(pixels, mask=CROP):
+    return stands_apart(mask, pixels.__getitem__)
+
+
 def test_contrast_is_the_difference_to_what_is_around():
-    assert contrast_of(CROP, np.where(MASK, 200, 50).astype(np.uint8)) == pytest.approx([150])
-    assert contrast_of(CROP, np.where(MASK, 50, 200).astype(np.uint8)) == pytest.approx([-150])
+    assert contrast_in(np.where(MASK, 200, 50).astype(np.uint8)) == pytest.approx([150])
+    assert contrast_in(np.where(MASK, 50, 200).astype(np.uint8)) == pytest.approx([-150])
 
 
 def test_each_channel_has_its_own():
     pixels = np.stack([MASK * 5.0, MASK * -2.0], axis=-1)
-    assert contrast_of(CROP, pixels) == pytest.approx([5, -2])
+    assert contrast_in(pixels) == pytest.approx([5, -2])
 
 
 def test_far_away_pixels_do_not_count():
     pixels = MASK * 10.0
     pixels[:, 18:] = 1000
-    assert contrast_of(CROP, pixels) == pytest.approx([10])
+    assert contrast_in(pixels) == pytest.approx([10])
 
 
 def test_a_contrast_that_is_lost_in_the_texture_counts_as_none():
     """A cell in phase contrast is about as bright as what is around it: its brightness must not end a walk."""
     plane, rng = MASK * 10.0, np.random.default_rng(0)
-    assert contrast_of(CROP, plane + rng.normal(0, 100, MASK.shape), least=1.0) == [0]
-    assert contrast_of(CROP, plane + rng.normal(0, 1, MASK.shape), least=1.0) == pytest.approx([10], abs=2)
+    assert contrast_in(plane + rng.normal(0, 100, MASK.shape), least=1.0) == [0]
+    assert contrast_in(plane + rng.normal(0, 1, MASK.shape), least=1.0) == pytest.approx([10], abs=2)
 
 
 @pytest.mark.filterwarnings("error")
@@ -42,12 +50,12 @@ def test_pixels_that_are_no_light_make_no_noise(odd):
     """A ratio image holds infinities where it was divided by nothing."""
     plane = MASK * 10.0
     plane[3, 8] = plane[7, 9] = odd
-    assert np.isfinite(contrast_of(CROP, plane)).all()
-    assert stands_apart(CROP, plane) in (True, False)
+    assert np.isfinite(contrast_in(plane)).all()
+    assert stands_apart_in(plane) in (True, False)
 
 
 def test_a_mask_that_fills_the_plane_has_no_contrast():
-    assert contrast_of(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4)) == pytest.approx([0])
+    assert contrast_in(np.arange(16.0).reshape(4, 4), Crop.of(np.ones((4, 4), bool))) == pytest.approx([0])
 
 
 def textured(plane):
@@ -55,8 +63,8 @@ def textured(plane):
 
 
 def test_a_nucleus_in_the_dark_stands_apart_and_a_dark_one_in_the_light_too():
-    assert stands_apart(CROP, textured(MASK * 10.0))
-    assert stands_apart(CROP, textured(~MASK * 10.0))
+    assert stands_apart_in(textured(MASK * 10.0))
+    assert stands_apart_in(textured(~MASK * 10.0))
 
 
 def test_a_cell_behind_its_membrane_does_not_stand_apart():
@@ -64,12 +72,12 @@ def test_a_cell_behind_its_membrane_does_not_stand_apart():
     membrane = np.zeros((20, 20), bool)
     membrane[4:13, 5:15] = True
     plane = np.where(membrane & ~MASK, 0.0, 10.0)
-    assert abs(contrast_of(CROP, plane)[0]) > 1
-    assert not stands_apart(CROP, textured(plane))
+    assert abs(contrast_in(plane)[0]) > 1
+    assert not stands_apart_in(textured(plane))
 
 
 def test_what_fills_the_plane_does_not_stand_apart():
-    assert not stands_apart(Crop.of(np.ones((4, 4), bool)), np.arange(16.0).reshape(4, 4))
+    assert not stands_apart_in(np.arange(16.0).reshape(4, 4), Crop.of(np.ones((4, 4), bool)))
 
 
 def test_what_is_left_of_a_contrast_has_a_sign():
@@ -91,6 +99,6 @@ def test_of_a_plane_only_what_is_around_the_masks_is_read():
     plane, read = np.random.default_rng(0).normal(size=(20, 20)), []
     vision = SamVision(None, None, lambda plane_index, window: read.append(window) or plane[window])
     masks = [CROP, Crop((20, 20), 0, 17, np.ones((2, 3), bool))]
-    expected = [contrast_of(mask, plane) for mask in masks]
+    expected = [contrast_in(plane, mask) for mask in masks]
     np.testing.assert_allclose(vision.contrasts((0,), masks), expected)
     assert read == [(slice(2, 15), slice(3, 17)), (slice(0, 5), slice(14, 20))]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Score
     from napari_sam.plane_mask import PlaneMask
     from napari_sam.prompts import Prompt
+    from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
 
 T = TypeVar("T")
@@ -215,10 +216,7 @@ def segment(
         at_level = seg.cache.stack.spatial_shape
         chosen = [to_level(prompt, shape, at_level) for prompt in given]
         if walk.propagate:
-            start, stop = walk.range_at_level(at_level[0], shape[0])
-            found = seg.propagate(chosen, start=start, stop=stop, components=walk.components)
-            total = len({prompt.object_id for prompt in chosen}) * at_level[0]
-            _print_objects(_collect(found, "segmenting", total=total))
+            _propagate(seg, chosen, walk, planes=shape[0])
         else:
             seg.segment(chosen)
         if selection.level:
@@ -302,6 +300,15 @@ def _read_prompts(path: Path, shape: tuple[int, ...], orientation: Orientation, 
         raise ValueError(msg)
     height, width = (shape[axis] for axis in axis_order(orientation, len(shape))[-2:])
     return read_prompts(path, plane_shape=(height, width), orientation=orientation)
+
+
+def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions, *, planes: int) -> None:
+    """Carry objects through the stack, and print where each was found; the full resolution has so many planes."""
+    length = seg.cache.stack.spatial_shape[0]
+    start, stop = walk.range_at_level(length, planes)
+    found = seg.propagate(prompts, start=start, stop=stop, components=walk.components)
+    total = len({prompt.object_id for prompt in prompts}) * length
+    _print_objects(_collect(found, "segmenting", total=total))
 
 
 def _check_outputs(inputs: Sequence[Path], output: Path, tracks: Path | None, *, overwrite: bool) -> None:

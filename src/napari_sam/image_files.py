@@ -169,6 +169,7 @@ def _whole(path: Path) -> Iterator[None]:
     logged: list[logging.LogRecord] = []
 
     def keep_back(record: logging.LogRecord) -> bool:
+        """Take the record, so that it is not logged."""
         logged.append(record)
         return False
 

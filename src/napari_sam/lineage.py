@@ -149,6 +149,7 @@ class _Frame:
 
     @classmethod
     def of(cls, image: NDArray[np.int32], object_ids: Sequence[int]) -> _Frame:
+        """Measure the pieces of a frame; ``object_ids`` has the object of each, in the order of their numbers."""
         from scipy import ndimage
 
         areas = np.bincount(image.ravel(), minlength=len(object_ids) + 1)[1:].tolist()

@@ -182,6 +182,7 @@ def to_model_frame(
     )  # (P, 1, 2)
 
     def tensor(values: NDArray[np.float64]) -> torch.Tensor:
+        """Put coordinates onto the device."""
         return torch.as_tensor(values, dtype=torch.float32, device=device)
 
     coords = labels = boxes = dense = None
@@ -189,9 +190,8 @@ def to_model_frame(
         coords = tensor((np.array([p.points for p in prompts]) - origin + 0.5) * scale - 0.5).flip(-1)  # (P, N, 2)
         labels = torch.tensor([p.point_labels for p in prompts], device=device)  # (P, N)
     if prompts[0].box is not None:
-        edges = (
-            np.array([p.box for p in prompts]) + np.array([[0], [1]]) - origin
-        )  # (P, 2, 2), the edge of pixel 0 at 0
+        corners = np.array([p.box for p in prompts]) - origin  # (P, 2, 2), pixel centres
+        edges = corners + np.array([[0], [1]])  # the edge of pixel 0 at 0
         edges = edges.clip(0, size) * scale - 0.5
         boxes = tensor(edges).flip(-1).flatten(1)  # (P, 4)
     masks = [

@@ -97,6 +97,7 @@ def to_level(prompt: Prompt, shape: Sequence[int], level_shape: Sequence[int]) -
     zoom = np.divide(level_shape, shape)
 
     def shrink(points: Any) -> NDArray[np.float64]:
+        """Take ``(N, 2)`` pixel centres to the level."""
         return np.asarray((np.reshape(points, (-1, 2)) + 0.5) * zoom[-2:] - 0.5)
 
     box = None

@@ -50,6 +50,7 @@ def predict(
     def decode(
         views: Sequence[ImageEmbedding], prompts: Sequence[Prompt], given: Any
     ) -> list[tuple[LowRes, MaskPrediction]]:
+        """Decode each prompt in a view; the best logits tell whether the view will do."""
         predictions = predictor.predict(sam, views, prompts, multimask_output=multimask_output, mask_input=given)
         return [(prediction.low_res_logits[0], prediction) for prediction in predictions]
 
@@ -79,6 +80,7 @@ def predict_low_res(
     """
 
     def decode(view: Any, prompts: Sequence[Prompt], given: Any) -> list[tuple[LowRes, float]]:
+        """Decode prompts in one view, or each in its own."""
         return predictor.predict_low_res(
             sam, view, prompts, multimask_output=multimask_output, mask_input=given, nearby=nearby
         )
@@ -138,6 +140,7 @@ class _Search:
 
     @classmethod
     def begin(cls, views: Windows | TileGrid, prompt: Prompt, given: LowRes | MaskInput | None) -> _Search:
+        """Choose the first view by all that the prompt, and the logits given with it, say of the object."""
         shape = _shape_extent(prompt, given)
         extent = union(shape, *((row, column, row, column) for row, column in prompt.points))
         frame = views.first_view(extent, sized=shape != NOTHING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Pixels, Plane
     from napari_sam.views import Embedding
+
+    ReadWindow = Callable[[Window], Pixels]
 
 _RING = 3  # pixels around a mask that count as its surroundings
 _RIM, _LEAST_AROUND = 2, 5  # pixels: of the edge of a mask, and around it at least, to tell whether it stands apart
@@ -75,16 +78,11 @@ class SamVision:
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
-        found = []
-        for mask in masks:
-            window = _around(mask)
-            found.append(contrast_of(mask.cut(window), self.get_pixels(plane, window), least=least))
-        return found
+        return [contrast_of(mask, partial(self.get_pixels, plane), least=least) for mask in masks]
 
     def stands_apart(self, plane: Plane, mask: Crop) -> bool:
         """Whether a plane differs in a mask from most of what is around it."""
-        window = _widely_around(mask)
-        return stands_apart(mask.cut(window), self.get_pixels(plane, window))
+        return stands_apart(mask, partial(self.get_pixels, plane))
 
     def resemblance(self, plane: Plane, other: Plane) -> float:
         """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
@@ -96,15 +94,16 @@ class SamVision:
         return float(one @ two) / size if size else 0.0
 
 
-def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np.float64]:
+def contrast_of(mask: Crop, get_pixels: ReadWindow, *, least: float = 0.0) -> NDArray[np.float64]:
     """Tell how much brighter the pixels in a mask are than those around it.
 
     Parameters
     ----------
     mask : Crop of bool
         Of the plane, not empty.
-    pixels : ndarray
-        ``(h, w)`` or ``(h, w, c)``.
+    get_pixels : callable
+        A window of the plane, rows and columns, to the pixels there: ``(h, w)`` or ``(h, w, c)``. Asked once, for the
+        mask and what is around it.
     least : float
         A difference below this many standard deviations, within the mask and around it, counts as 0.
 
@@ -115,9 +114,7 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
     """
     from scipy.ndimage import binary_dilation
 
-    window = _around(mask)
-    inside = mask.within(window)
-    near = np.atleast_3d(_finite(pixels[window]))  # (., ., c)
+    near, inside = _look_around(mask, get_pixels, _RING)
     one, other = near[inside], near[binary_dilation(inside, iterations=_RING) & ~inside]
     if not len(other):
         return np.zeros(near.shape[-1])
@@ -125,7 +122,7 @@ def contrast_of(mask: Crop, pixels: Pixels, *, least: float = 0.0) -> NDArray[np
     return np.where(abs(difference) >= least * _spread(one, other), difference, 0.0)
 
 
-def stands_apart(mask: Crop, pixels: Pixels) -> bool:
+def stands_apart(mask: Crop, get_pixels: ReadWindow) -> bool:
     """Whether the pixels in a mask differ from most of those around it, within half its size.
 
     A nucleus in the dark does. What a membrane parts from others like it stands out from the membrane, but not apart.
@@ -134,18 +131,22 @@ def stands_apart(mask: Crop, pixels: Pixels) -> bool:
     ----------
     mask : Crop of bool
         Of the plane, not empty.
-    pixels : ndarray
-        ``(h, w)`` or ``(h, w, c)``.
+    get_pixels : callable
+        As for `contrast_of`.
     """
     from scipy.ndimage import binary_dilation
 
-    window = _widely_around(mask)
-    inside = mask.within(window)
-    near = np.atleast_3d(_finite(pixels[window]))
+    near, inside = _look_around(mask, get_pixels, max(_LEAST_AROUND, max(mask.pixels.shape) // 2))
     one, other = near[inside], near[~binary_dilation(inside, iterations=_RIM)]
     if not len(other):
         return False
     return bool((abs(one.mean(axis=0) - np.median(other, axis=0)) > _APART * _spread(one, other)).any())
+
+
+def _look_around(mask: Crop, get_pixels: ReadWindow, by: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Read a mask with so many pixels around it: the pixels ``(h, w, c)``, and which of them are in the mask."""
+    window = widened(mask.window, mask.shape, by)
+    return np.atleast_3d(_finite(get_pixels(window))), mask.within(window)
 
 
 def _spread(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,16 +157,6 @@ def _spread(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.
 def _finite(pixels: Pixels) -> NDArray[np.float64]:
     """Return pixels that can be squared and added up; what is no number counts as 0."""
     return np.nan_to_num(pixels.astype(np.float64), posinf=0, neginf=0).clip(-_HUGE, _HUGE)
-
-
-def _widely_around(mask: Crop) -> Window:
-    """Return the window in which a mask lies with half its size around it, but with some pixels at least."""
-    return widened(mask.window, mask.shape, max(_LEAST_AROUND, max(mask.pixels.shape) // 2))
-
-
-def _around(mask: Crop) -> Window:
-    """Return the window in which a mask and its surroundings lie."""
-    return widened(mask.window, mask.shape, _RING)
 
 
 def contrast_left(now: NDArray[np.float64], origin: NDArray[np.float64]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,14 +60,12 @@ def correct_at_random(volume: Volume, targets: Sequence[Target], *, draws: int =
     for target in targets:
         for draw in range(draws):
             rng = np.random.default_rng((target.object_id, draw))
-            for _, count, masks in correct(volume, target, _at_random(rng)):
+            for _, count, masks in correct(volume, target, partial(_draw, rng)):
                 yield target, f"random, {count} corrected", masks
 
 
-def _at_random(rng: np.random.Generator) -> Choose:
-    def choose(found: Sequence[PlaneMask], count: int) -> list[PlaneMask]:
-        decided = [each for each in found if not is_anchor(each)]
-        drawn = rng.choice(len(decided), min(count, len(decided)), replace=False)
-        return [decided[i] for i in drawn]
-
-    return choose
+def _draw(rng: np.random.Generator, found: Sequence[PlaneMask], count: int) -> list[PlaneMask]:
+    """Draw planes that the walk decided itself."""
+    decided = [each for each in found if not is_anchor(each)]
+    drawn = rng.choice(len(decided), min(count, len(decided)), replace=False)
+    return [decided[i] for i in drawn]

@@ -167,6 +167,8 @@ def score_plane(decode: Decode, pixels: NDArray[Any], truth: Labels, targets: Se
 
 @dataclass(frozen=True, slots=True)
 class _Object:
+    """An object of the truth on one plane, and how a user would show it."""
+
     target: Target
     mask: Mask
     click: Click
@@ -174,10 +176,12 @@ class _Object:
 
     @classmethod
     def on(cls, plane: Labels, target: Target) -> _Object:
+        """Find the object in the true labels of its plane, ``(h, w)``."""
         mask = plane == target.object_id
         return cls(target, mask, target.click or interior_point(mask), tight_box(mask))
 
     def prompt(self, clicks: Sequence[tuple[Click, int]] = (), *, box: bool = False) -> Prompt:
+        """Show the object by clicks with their labels, 1 or 0, and by its box."""
         return Prompt(
             self.target.plane,
             points=[click for click, _ in clicks],
@@ -187,6 +191,7 @@ class _Object:
         )
 
     def score(self, way: str, mask: Mask, predicted: float | None = None) -> Score:
+        """Compare a mask ``(h, w)`` with the truth."""
         return Score(self.target, way, iou(mask, self.mask), predicted)
 
 

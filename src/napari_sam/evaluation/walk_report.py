@@ -51,6 +51,7 @@ def corrections_table(volumes: Scores) -> str:
     means = {name: mean_ious(scores) for name, scores in volumes.items()}
 
     def cell(name: str, way: str) -> str:
+        """Show the mean, and what it is more than that of the walk without corrections."""
         none, some = means[name].get(MAIN), means[name].get(way)
         return _figure(some) + ("" if none is None or some is None else f" ({some - none:+.3f})")
 
@@ -63,6 +64,7 @@ def throughput_table(volumes: Mapping[str, Sequence[Throughput]]) -> str:
     speeds = {name: {each.objects: each.masks / each.cpu_seconds for each in own} for name, own in volumes.items()}
 
     def cell(name: str, objects: str) -> str:
+        """Show the speed, and how many times that of one object it is."""
         speed, one = speeds[name].get(int(objects)), speeds[name].get(1)
         return "" if speed is None or not one else f"{speed:.1f} ({speed / one:.1f}x)"
 
@@ -76,6 +78,7 @@ def reliability_table(volumes: Mapping[str, Sequence[PlaneScore]]) -> str:
     rows = [f"{low:.1f} to {high:.1f}" for low, high in itertools.pairwise(BINS)]
 
     def cell(name: str, row: str) -> str:
+        """Show the mean of the planes in a bin with their number, or in the last row the error."""
         if row not in rows:
             return _figure(calibration_error(volumes[name]))
         _, iou, count = bins[name][rows.index(row)]

@@ -143,6 +143,7 @@ def _zeroed_under_the_mask(encoder: nn.Module, visible: Tensor) -> Iterator[None
     """Make each convolution of an encoder give zeros under the mask."""
 
     def zero(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        """Take the place of what the convolution gave, ``(B, C, H, W)``."""
         return output * F.interpolate(visible[:, None].to(output.dtype), output.shape[-2:])
 
     convolutions = [module for module in encoder.modules() if isinstance(module, nn.Conv2d)]

@@ -90,6 +90,7 @@ def collect_examples(sam: Sam, scenes: Iterable[Sequence[View]], *, objects: int
     ious: list[Tensor] = []
 
     def note(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> None:
+        """Remember what the head was given."""
         seen.append(inputs[0].float())
 
     handle = sam.mask_decoder.iou_prediction_head.register_forward_hook(note)

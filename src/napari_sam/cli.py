@@ -150,7 +150,7 @@ def embed(
     cache
         A folder, or a URL such as s3://bucket/cache; one serves any number of images and models.
     workers
-        Encode in so many processes on this machine.
+        Encode in this many processes on this machine.
     scheduler
         Encode on the dask cluster with this address, such as tcp://login-node:8786.
     """
@@ -193,8 +193,8 @@ def segment(
     output
         Where the labels go, in full resolution; ends with .tif or .zarr.
     plane
-        Which plane of a label image is taken, or where one of a single plane lies, counted from 0; with time and depth
-        --plane 3 --plane 10. By default every plane that holds an object.
+        The plane of a label image that is used, or the place of a label image that is a single plane, counted from 0;
+        with time and depth --plane 3 --plane 10. By default every plane that holds an object.
     overwrite
         Replace existing outputs.
     cache
@@ -255,9 +255,9 @@ def evaluate(
     volumes
         How many objects of a (z, y, x) stack to draw for propagation.
     seed
-        Of the draws.
+        Of the random draws.
     output
-        Where to write the table too: a .md file, or .json with every single score.
+        File to which the results are written as well: .md for the table, .json for every single score.
     overwrite
         Replace an existing output.
     cache

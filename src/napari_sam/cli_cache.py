@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 cache = App(
     name="cache",
-    help="Look into the folders in which encoded planes are kept.",
+    help="Look after the folders in which encoded planes are kept.",
     default_parameter=PLAIN,
 )
 _STDERR = Console(stderr=True)
@@ -31,7 +31,7 @@ _GIGABYTE = 10**9
 
 @cache.command
 def info(folder: str) -> None:
-    """Tell which images a cache holds: how they were encoded, how many planes, how many bytes.
+    """List the images in a cache: how they were encoded, how many planes, how many bytes.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def prune(
     max_gb: float | None = None,
     delete: bool = False,
 ) -> None:
-    """Show what could go from a cache, and with --delete let it go; of several conditions, all must be met.
+    """Show what could be deleted from a cache, and with --delete delete it; of several conditions, all must be met.
 
     Only embeddings are deleted, and they can be made again.
 
@@ -88,15 +88,15 @@ def prune(
     folder
         A cache, or a folder of caches.
     older_than
-        What was not written for so many days.
+        Images to which nothing was written for this many days.
     model
-        What this model encoded.
+        Images that this model encoded.
     incomplete
-        What lacks planes.
+        Images of which planes are missing.
     max_gb
-        As much as needed to bring everything down to so many gigabytes, the oldest first.
+        As many images as it takes to bring everything down to this many gigabytes, the oldest first.
     delete
-        Really do it.
+        Really delete them.
     """
     from napari_sam import cache_folder
 

@@ -39,7 +39,7 @@ class ModelOptions:
     device
         Such as cpu or cuda; by default a GPU if there is one.
     precision
-        In which planes are encoded; a cache keeps what was encoded in each apart.
+        Of the image encoder; a cache keeps the planes of each precision apart.
     tile
         Longest side in pixels of the tiles in which large planes are encoded; none: every plane is encoded whole.
     overlap
@@ -70,7 +70,7 @@ class WalkOptions:
         With --propagate, which pieces of an object are kept on a plane: those that overlap with it on the plane before,
         the largest of these alone, or whatever the model gives.
     tracks
-        With --propagate through time: where the track of each object goes, with its parent where one splits; a .csv.
+        With --propagate through time: a .csv for the track of each object, with its parent where one divides.
     """
 
     propagate: bool = False

@@ -36,7 +36,7 @@ class Run:
     minutes
         Length of the training by the clock, instead of steps.
     seed
-        Of all chance: the same seed, data and steps give the same model.
+        Of the random numbers: the same seed, data and steps give the same model.
     precision
         Of the computation; bfloat16 is faster on recent processors and graphics cards.
     channel
@@ -76,7 +76,7 @@ def train(
     cache: Path | None = None,
     run: Run = DEFAULTS,
 ) -> None:
-    """Train a model on images with labels, and tell how good it was before and is after.
+    """Train a model on images with labels, and report how good it was before and after.
 
     The same command goes on with a training that was interrupted.
 
@@ -87,7 +87,7 @@ def train(
     image
         An image outside such a folder; may be repeated.
     labels
-        Its labels, a number for each object; as often and in the same order as --image.
+        Its labels, with a number of its own for each object; as often and in the same order as --image.
     output
         Where the trained model goes; ends with .safetensors. Its log lies beside it, with the ending .jsonl.
     freeze_encoder
@@ -97,7 +97,7 @@ def train(
     learning_rate
         Peak learning rate.
     held_out
-        Part of the images, or of the planes of a lone volume, that is not learnt from but validated on.
+        Share of the images, or of the planes of a single volume, that is held out for validation.
     cache
         Folder in which encoded planes are kept, for a frozen encoder; it also serves the trained model.
     """
@@ -135,7 +135,7 @@ def pretrain(
     learning_rate: float = 4e-4,
     run: Run = DEFAULTS,
 ) -> None:
-    """Let the image encoder of a model look at images without labels: it learns to fill in what is hidden from it.
+    """Pretrain the image encoder of a model on images without labels: it learns to fill in what is hidden from it.
 
     Afterwards the decoder no longer fits: go on with `sam-stacks train --init`. The same command goes on with a
     pretraining that was interrupted.

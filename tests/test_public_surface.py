@@ -28,9 +28,10 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not set(HEAVY) & set(loaded)
 
 
-def test_importing_the_package_takes_less_than_50_ms():
-    code = "import time; t = time.process_time(); import napari_sam; print(time.process_time() - t)"
-    assert min(float(run(code)[0]) for _ in range(3)) < 0.05
+def test_importing_the_package_imports_no_other_module_of_it():
+    """The napari menu and `sam-stacks --help` wait for what is imported here."""
+    loaded = run("import sys, napari_sam; print(*sys.modules)")
+    assert [name for name in loaded if name.startswith("napari_sam")] == ["napari_sam"]
 
 
 @pytest.mark.parametrize("said", ["Prompt(points=[[1, 2]])", "StepPrompt(points=3)", "StopRules()"])

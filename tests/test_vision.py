@@ -51,7 +51,7 @@ def test_pixels_that_are_no_light_make_no_noise(odd):
     plane = MASK * 10.0
     plane[3, 8] = plane[7, 9] = odd
     assert np.isfinite(contrast_in(plane)).all()
-    assert stands_apart_in(plane) in (True, False)
+    stands_apart_in(plane)  # a warning would be an error
 
 
 def test_a_mask_that_fills_the_plane_has_no_contrast():

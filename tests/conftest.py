@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,12 @@ def tiny_sam() -> Sam:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return build_sam(SamConfig(name="tiny", image_encoder=vit, decoder=decoder, grid=grid)).eval()
+
+
+@pytest.fixture
+def encoder(tiny_sam: Sam) -> Iterator[Counter[str]]:
+    """A counter of the images, planes or tiles, that went through the image encoder of `tiny_sam`."""
+    counter: Counter[str] = Counter()
+    handle = tiny_sam.image_encoder.register_forward_hook(lambda _, images, __: counter.update(images=len(images[0])))
+    yield counter
+    handle.remove()

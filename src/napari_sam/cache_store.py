@@ -177,7 +177,7 @@ def open_store(folder: Location | None, attributes: Attributes, *, shape: tuple[
     """
     try:
         with explained(f"the embedding cache {folder} cannot be opened"):
-            group = _open_group(open_location(folder), folder, attributes)
+            group = _open_group(_open_location(folder), folder, attributes)
             return _open_arrays(group, shape, in_memory=folder is None)
     except json.JSONDecodeError as error:
         msg = f"the embedding cache {folder} is damaged ({error}); delete it, it is made again"
@@ -200,14 +200,14 @@ def existing_stores(folder: Location) -> Iterator[tuple[str, EmbeddingStore | No
         If `folder` is something else, was written by a newer version or is damaged.
     """
     try:
-        root = zarr.open_group(open_location(folder), mode="r", zarr_format=3)
+        root = zarr.open_group(_open_location(folder), mode="r", zarr_format=3)
     except (ContainsArrayError, FileNotFoundError):
         raise _foreign(folder) from None
-    check_version(root.attrs.asdict(), folder)
+    _check_version(root.attrs.asdict(), folder)
     for way, images in _groups(root):
         for name, group in _groups(images):
             attributes = group.attrs.asdict()
-            check_version(attributes, folder)
+            _check_version(attributes, folder)
             yield f"{way}/{name}", _existing_arrays(group, attributes)
 
 
@@ -218,7 +218,7 @@ def _existing_arrays(group: zarr.Group, attributes: Attributes) -> EmbeddingStor
     return EmbeddingStore(image_embedding, seal, plane_hash, attributes) if isinstance(plane_hash, zarr.Array) else None
 
 
-def open_location(folder: Location | None) -> Store:
+def _open_location(folder: Location | None) -> Store:
     """Return the zarr store for a folder, a URL, or memory.
 
     Raises
@@ -243,7 +243,7 @@ def _open_group(store: Store, folder: Location | None, attributes: Attributes) -
     for described in descriptions(attributes):
         group = _find_group(store, encoding_name(described), described)
         if group is not None:
-            check_version(group.attrs.asdict(), folder)
+            _check_version(group.attrs.asdict(), folder)
             return group
     _warn_of_other_precisions(store, folder, attributes)
     way = encoding_name(attributes)
@@ -272,7 +272,7 @@ def _open_root(store: Store, folder: Location | None) -> None:
         if _holds_zarr_2(store):
             raise _foreign(folder) from None
         root = _require_group(store, "", {"format_version": FORMAT_VERSION})
-    check_version(root.attrs.asdict(), folder)
+    _check_version(root.attrs.asdict(), folder)
 
 
 def _holds_zarr_2(store: Store) -> bool:
@@ -314,7 +314,7 @@ def _require_group(store: Store, path: str, attributes: Attributes) -> zarr.Grou
         return zarr.open_group(store, path=path, mode="r+", zarr_format=3)
 
 
-def check_version(attributes: Attributes, folder: Location | None) -> None:
+def _check_version(attributes: Attributes, folder: Location | None) -> None:
     """Raise ValueError for attributes of a newer format, or of something that is no embedding cache."""
     version = attributes.get("format_version")
     if not isinstance(version, int):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from napari_sam.model.config import NanoEncoderConfig, SamConfig, Size, ViTConfig
+from napari_sam.model.config import NanoEncoderConfig, SamConfig, Size
 from napari_sam.model.image_encoder import ImageEncoderViT
 from napari_sam.model.mask_decoder import MaskDecoder
 from napari_sam.model.nano_decoder import NanoMaskDecoder, NanoPromptEncoder
@@ -175,12 +175,8 @@ def build_sam(config: SamConfig) -> Sam:
             config,
         )
     return Sam(
-        _build_vit(config.image_encoder),
+        ImageEncoderViT(config.image_encoder),
         PromptEncoder(decoder.dim, unit=decoder.unit, mask_in_chans=decoder.mask_in_chans),
         MaskDecoder(decoder.dim, num_heads=decoder.num_heads, mlp_dim=decoder.mlp_dim, iou_hidden=decoder.iou_hidden),
         config,
     )
-
-
-def _build_vit(config: ViTConfig) -> ImageEncoderViT:
-    return ImageEncoderViT(config)

@@ -126,7 +126,10 @@ def read_image(path: Path | str, *, level: int = 0) -> ImageFile:
     if path.suffix.lower() in _PICTURES:
         _check_level(path, level, 1)
         return _read_picture(path)
-    msg = f"{path} is no image that can be read here; expected .tif, .tiff, .png, .jpg or a .zarr folder"
+    msg = (
+        f"{path} is no image that can be read here; expected .tif, .tiff, .png, .jpg or a .zarr folder: save other "
+        "formats (.czi, .lif, .nd2, ...) as OME-TIFF, for example in Fiji"
+    )
     raise ValueError(msg)
 
 

@@ -37,8 +37,8 @@ def propagate_and_vote(
     """Propagate along z, then along y and x, and write what at least two of the three walks found.
 
     The walks along y and x start from clicks on the planes through the middle of what the prompts show, so they see the
-    object from the side: where it ends along z, they see a border. They cost an encoding of all planes of these
-    orientations. Prompted planes stay as they are. Not every volume gains, see the how-to; try it on a few objects.
+    object from the side: where it ends along z, they see a border. All planes of these two orientations have to be
+    encoded for this. Prompted planes stay as they are. Not every volume gains by it; try it on a few objects first.
 
     Parameters
     ----------

@@ -33,12 +33,13 @@ class PlaneMask:
     score : float
         Predicted IoU; 1 for a mask that the user gave.
     reason : str or None
-        None while walking, else why the walk ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
-        plane was prompted), ``"stop"`` (the object was said not to be on the next plane, or on this one), ``"taken"``
-        (other objects hold its pixels), or the rule of `StopRules`. ``"cleared"``: the walk did not come here, or lost
-        the object before, but the labels held an older mask of it, which is gone now. ``"bridged"``: the
-        plane is blank or missing, and the mask is interpolated from the planes around it, where the walk goes on; also
-        past one that is ``"taken"``.
+        None while the walk goes on, else why it ended here: ``"range"`` (last plane asked for), ``"anchor"`` (the next
+        plane was prompted), ``"stop"`` (the user said that the object is not on the next plane, or on this one),
+        ``"taken"`` (other objects hold its pixels), or the rule of `StopRules`.
+
+        Two reasons end no walk. ``"cleared"``: the walk did not come here, or had lost the object before, and an older
+        mask of it was removed from the labels. ``"bridged"``: the plane is blank or missing, and the mask is
+        interpolated from the planes around it; where others hold all of it, such a plane is ``"taken"``.
     evidence : Evidence
         What speaks for the mask.
     """
@@ -58,5 +59,5 @@ class PlaneMask:
 
 
 def latest(found: Iterable[PlaneMask]) -> list[PlaneMask]:
-    """Keep the last word on each object and plane: what a walk had to take back has come twice."""
+    """Keep the last result for each object and plane: one that a walk had to take back has come twice."""
     return list({(each.object_id, each.plane): each for each in found}.values())

@@ -30,14 +30,14 @@ def prompts_from_labels(
     object_ids: Iterable[int] | None = None,
     orientation: Orientation = "xy",
 ) -> tuple[Prompt, ...]:
-    """Turn a segmentation of some planes, e.g. of a 2D tool, into prompts that are taken as they are.
+    """Turn a segmentation of some planes, such as a 2D tool makes, into prompts that are taken as they are.
 
     Parameters
     ----------
     labels : array-like of int
         Of the image's spatial shape, such as the data of a Labels layer; 0 is background. Only ``planes`` are read.
     planes : iterable of tuple of int
-        Which planes hold what is to be carried on; ``()`` for a 2D image.
+        The planes whose objects are to be carried on; ``()`` for a 2D image.
     object_ids : iterable of int, optional
         Which objects. None: all.
     orientation : {"xy", "xz", "yz"}

@@ -63,10 +63,10 @@ class Segmenter:
     channels : sequence of int or None
         The one to three channels that are used, shown to the model as red, green and blue. None: all there are.
     orientation : {"xy", "xz", "yz"}
-        Which planes of an image ``(..., z, y, x)`` are looked at. The rest of the interface speaks of these planes: of
-        "xz" the index is y, or ``(t, y)``, rows are z and columns x. Only `labels` stay as the image is.
+        Which planes of an image ``(..., z, y, x)`` are segmented. Prompts and results refer to these planes: with "xz" a
+        plane has the index y, or ``(t, y)``, its rows are z and its columns x. Only `labels` keep the axes of the image.
     labels : array-like or None
-        Integers of the image's spatial shape, e.g. numpy or zarr, written in place. None: new ones.
+        Integers of the image's spatial shape, such as numpy or zarr, which are written in place. None: new ones.
     tile : int, "auto" or None
         Longest side in pixels of the overlapping tiles in which a large plane is encoded. "auto": what suits the model,
         for planes that are larger than its input; None: every plane is encoded whole, shrunk if it is too large.
@@ -75,7 +75,7 @@ class Segmenter:
     device : str, torch.device or None
         Where the model runs. None: where `load_sam` puts it, or where a loaded model is.
     source : str or None
-        Where the image came from, as a note that ``sam-stacks cache info`` shows. None: what the array says.
+        Where the image came from, as a note that ``sam-stacks cache info`` shows. None: as the array says, if it does.
 
     Raises
     ------
@@ -136,16 +136,16 @@ class Segmenter:
 
     @property
     def orientation(self) -> Orientation:
-        """Which planes of the image are looked at."""
+        """Which planes of the image are segmented: "xy", "xz" or "yz"."""
         return self._orientation
 
     @property
     def cache(self) -> EmbeddingCache:
-        """Embeddings of the image, which know the stack, the contrast and the model too."""
+        """The embeddings of the image; they have the `stack`, the `contrast` and the model `sam` as attributes."""
         return self._cache
 
     def embed(self, planes: Sequence[Plane] | None = None) -> Iterator[Plane]:
-        """Encode the planes that the cache lacks; not needed before the other methods, but they are fast after it.
+        """Encode the planes that the cache lacks. The other methods do so where they must; after this they are fast.
 
         Parameters
         ----------
@@ -177,8 +177,8 @@ class Segmenter:
         multimask_output : bool or None
             Three masks or one. None: three for a lone point, which is ambiguous, else one.
         mask_input : MaskInput or ndarray of float32, optional
-            What `MaskPrediction.mask_input` of an earlier prediction returned, to refine it with more clicks; one of
-            its ``low_res_logits`` will do where planes are not tiled.
+            What `MaskPrediction.mask_input` of an earlier prediction returned, to refine it with more clicks. Where
+            planes are not tiled, one of its ``low_res_logits`` will do.
 
         Returns
         -------
@@ -202,7 +202,7 @@ class Segmenter:
         Parameters
         ----------
         prompts : sequence of Prompt
-            On any planes, of any number of objects. Three masks for a lone point, else one.
+            On any planes and of any number of objects. A lone point gives three masks, any other prompt one.
         mask_input : sequence of (MaskInput, ndarray of float32 or None), optional
             As for `predict`, one per prompt.
 
@@ -266,9 +266,9 @@ class Segmenter:
         """Carry the prompted objects through the stack and write them into the labels plane by plane.
 
         Every prompted plane is an anchor: its mask stays as it is, and walks start from it to both sides. A prompt
-        that is nothing but a mask is taken as it is; an empty mask says that the object is not there, and walks end
-        before it. Voxels of other objects are never changed; what an earlier walk has left of these objects within the
-        range is replaced, or removed where they are no longer found.
+        that consists of a mask alone is taken as it is; an empty mask says that the object is not there, and walks end
+        before it. Voxels of other objects are never changed. Within the range, what an earlier walk has left of these
+        objects is replaced, or removed where they are no longer found.
 
         Parameters
         ----------
@@ -283,8 +283,8 @@ class Segmenter:
         step : StepPrompt, optional
             What a mask tells the next plane. None: what suits the model.
         components : {"supported", "largest", "all"}
-            Which pieces of an object are kept on a plane: those that overlap with its mask on the plane before, the
-            largest of these alone, or whatever the model gives. Prompted planes stay as they are.
+            Which pieces of an object are kept on a plane: those that overlap with its mask on the plane before, only
+            the largest of these, or everything that the model gives. Prompted planes stay as they are.
         changed : iterable of tuple of int, optional
             The prompted planes that are new or different since the prompts were last propagated. Then only the planes
             between them and the next prompts of the same object are walked again. None: everything.
@@ -292,14 +292,15 @@ class Segmenter:
         Returns
         -------
         iterator of PlaneMask
-            First the prompted planes, then plane by plane; each is in the labels when it comes. The last one of a
-            walk has a reason. Where objects meet, one may come again with what it has left, see `latest`. Nothing is
-            done until it is iterated, and it may be closed at any time.
+            First the prompted planes, then plane by plane; each is in the labels by the time it is yielded. The last
+            one of a walk has a reason. Where objects meet, one may come a second time with what it has left, see
+            `latest`. Nothing is done until it is iterated, and it may be closed at any time.
 
         Raises
         ------
         ValueError
-            At once, if a prompt does not fit the image, the range or the labels, or ``components`` is none of these.
+            At once, if a prompt does not fit the image, the range or the labels, or if there is no such choice of
+            ``components``.
         """
         _check_choice("components", components, Components)
         prompts = self._checked_for_writing(prompts)

@@ -82,10 +82,10 @@ class PlaneState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPrompt:
-    """Which parts of an object's mask are sent to the next plane.
+    """What is made of an object's mask to prompt the next plane.
 
-    All three together are for models that have hardly seen a mask without points or box: the official ones. See
-    `suited_to` for what `Segmenter.propagate` takes by default.
+    Mask, box and points together are for models that were hardly trained on masks without points or box: the official
+    ones. `suited_to` chooses what `Segmenter.propagate` uses by default.
 
     Attributes
     ----------
@@ -148,17 +148,18 @@ class StopRules:
     min_overlap : float
         A lower IoU with the mask of the plane before is ``"overlap"``.
     min_presence : float
-        A lower probability that the walk still has its object is ``"presence"``, see `Evidence.presence`; 0 never.
-        It ends nearly all walks: the rules above are for what the model itself says is nothing, and for leaps.
+        A lower probability that the walk still has its object is ``"presence"``, see `Evidence.presence`; 0 switches the
+        rule off. It ends most walks: the rules above are for masks that the model itself holds to be poor, and for leaps.
     min_contrast, min_faded_presence : float
-        An object of which less contrast is left than this share, see `Evidence.contrast`, must have this presence, else
-        it is ``"contrast"``: it has faded, and what is there may be its neighbour above or below. 0 presence: never.
+        An object that has less than this share of its contrast left, see `Evidence.contrast`, must have this presence,
+        else it is ``"contrast"``: it has faded, and what is there may be its neighbour above or below. A presence of 0
+        switches the rule off.
     dip : bool
-        An object whose contrast falls and rises again is another one from where it was least: ``"dip"``. So nuclei
-        above each other are told apart, also where the mask passes from one to the next. Never between anchors.
+        Whether an object whose contrast falls and rises again is taken for another one from the lowest point on:
+        ``"dip"``. This tells nuclei above each other apart whose masks pass into each other. Never between anchors.
     max_missing : int
-        An object that ends on a blank or missing plane is looked for behind it, past at most so many such planes in a
-        row; 0 never. What lies between is interpolated and ``"bridged"``.
+        An object that ends on a blank or missing plane is looked for behind it, past at most this many such planes in a
+        row; 0 switches this off. The planes in between are interpolated and ``"bridged"``.
     """
 
     min_area: int = 1

@@ -63,8 +63,8 @@ class Segmenter:
     channels : sequence of int or None
         The one to three channels that are used, shown to the model as red, green and blue. None: all there are.
     orientation : {"xy", "xz", "yz"}
-        Which planes of an image ``(..., z, y, x)`` are segmented. Prompts and results refer to these planes: with "xz" a
-        plane has the index y, or ``(t, y)``, its rows are z and its columns x. Only `labels` keep the axes of the image.
+        Which planes of an image ``(..., z, y, x)`` are segmented. Prompts and results refer to these planes: with "xz"
+        a plane has the index y, or ``(t, y)``, its rows are z and its columns x. Only `labels` keep the image's axes.
     labels : array-like or None
         Integers of the image's spatial shape, such as numpy or zarr, which are written in place. None: new ones.
     tile : int, "auto" or None

@@ -148,8 +148,8 @@ class StopRules:
     min_overlap : float
         A lower IoU with the mask of the plane before is ``"overlap"``.
     min_presence : float
-        A lower probability that the walk still has its object is ``"presence"``, see `Evidence.presence`; 0 switches the
-        rule off. It ends most walks: the rules above are for masks that the model itself holds to be poor, and for leaps.
+        A lower probability that the walk still has its object is ``"presence"``, see `Evidence.presence`; 0 switches
+        the rule off. It ends most walks: those above are for masks that the model itself finds poor, and for leaps.
     min_contrast, min_faded_presence : float
         An object that has less than this share of its contrast left, see `Evidence.contrast`, must have this presence,
         else it is ``"contrast"``: it has faded, and what is there may be its neighbour above or below. A presence of 0

@@ -1,5 +1,6 @@
 """The command line, `sam-stacks`: one small function per command; a user's error is one sentence and exit code 2."""
 
+import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,10 +59,15 @@ app.command(pretrain)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that the arguments ask for, by default those of the process, and exit."""
+    """Run the command that the arguments ask for, by default those of the process, and exit.
+
+    An error is told in a sentence; with the environment variable ``NAPARI_SAM_DEBUG`` set, it is raised.
+    """
     try:
         app(arguments)
     except (ValueError, OSError) as error:
+        if os.environ.get("NAPARI_SAM_DEBUG"):
+            raise
         print(f"sam-stacks: {_told(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from math import prod
 from pathlib import Path
@@ -15,7 +14,6 @@ from cyclopts import App
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from napari_sam import __version__
 from napari_sam.cli_cache import cache as cache_commands
@@ -32,13 +30,11 @@ from napari_sam.cli_options import (
     open_image,
     open_segmenter,
 )
-from napari_sam.cli_tables import print_table
+from napari_sam.cli_tables import print_objects, print_scores
 from napari_sam.cli_train import pretrain, train
 from napari_sam.orientation import Orientation, axis_order
 
 if TYPE_CHECKING:
-    from napari_sam.evaluation.scores import Score
-    from napari_sam.plane_mask import PlaneMask
     from napari_sam.prompts import Prompt
     from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
@@ -130,7 +126,7 @@ def demo(
     write_labels(output / "labels.tif", seg.labels, like=image, overwrite=True)
     _write_overlay(output / "overlay.png", sample.image, seg.labels)
     ious = {p.object_id: iou(seg.labels == p.object_id, sample.labels == p.object_id) for p in prompts}
-    _print_objects(found, ious)
+    print_objects(found, ious)
     print(f"Mean IoU of {len(ious)} nuclei in 3D: {sum(ious.values()) / len(ious):.3f}")
     speeds = len(sample.image) / (encoded - started), len(found) / (finished - encoded)
     print(f"Encoded {speeds[0]:.1f} planes/s, found {speeds[1]:.1f} masks/s")
@@ -278,7 +274,7 @@ def evaluate(
     truth = np.asarray(read_labels(labels)[...])
     seg = open_image(image, options, selection=selection, cache=cache)
     scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
-    _print_scores(scores)
+    print_scores(scores)
     if output is not None:
         write_report(output, {image.stem: scores})
         print(f"Wrote {output}")
@@ -314,7 +310,7 @@ def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions,
     start, stop = walk.range_at_level(length, planes)
     found = seg.propagate(prompts, start=start, stop=stop, components=walk.components)
     total = len({prompt.object_id for prompt in prompts}) * length
-    _print_objects(_collect(found, "segmenting", total=total))
+    print_objects(_collect(found, "segmenting", total=total))
 
 
 def _check_outputs(inputs: Sequence[Path], output: Path, tracks: Path | None, *, overwrite: bool) -> None:
@@ -333,37 +329,6 @@ def _check_outputs(inputs: Sequence[Path], output: Path, tracks: Path | None, *,
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:
     """Do the work with a progress bar on a terminal; total is the most that it may yield."""
     return list(track(work, what, total=total, console=_STDERR, transient=True, disable=not _STDERR.is_terminal))
-
-
-def _print_objects(found: Sequence["PlaneMask"], ious: Mapping[int, float] | None = None) -> None:
-    """Print where each object was found and why it was not followed further."""
-    from napari_sam.plane_mask import latest
-
-    by_object: dict[int, list[PlaneMask]] = defaultdict(list)
-    for mask in latest(found):
-        by_object[mask.object_id].append(mask)
-    table = Table("object", "planes", "voxels", "ended by", *(["IoU in 3D"] if ious else []))
-    for object_id, masks in sorted(by_object.items()):
-        planes = sorted(mask.plane for mask in masks if mask.crop)
-        span = f"{_index(planes[0])} to {_index(planes[-1])}" if planes else "none"
-        reasons = ", ".join(sorted({mask.reason for mask in masks if mask.reason} - {"cleared"}))
-        voxels = sum(mask.crop.area for mask in masks)
-        table.add_row(str(object_id), span, str(voxels), reasons, *([f"{ious[object_id]:.3f}"] if ious else []))
-    print_table(table)
-
-
-def _index(plane: "Plane") -> str:
-    return ", ".join(map(str, plane))
-
-
-def _print_scores(scores: "Sequence[Score]") -> None:
-    from napari_sam.evaluation.report import summarise
-
-    table = Table("way", "objects", "mean IoU", "calibration error")
-    for row in summarise(scores):
-        error = "" if row.calibration_error is None else f"{row.calibration_error:.3f}"
-        table.add_row(row.way, str(row.objects), f"{row.mean_iou:.3f}", error)
-    print_table(table)
 
 
 def _write_overlay(path: Path, image: NDArray[Any], labels: NDArray[Any]) -> None:

@@ -139,7 +139,7 @@ def test_a_png_is_grey_or_rgb(tmp_path, shape, axes):
     assert (image.axes, image.plane_shape) == (axes, (20, 30))
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.zarr", "a.txt"])
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy", "a.zarr", "a.txt"])
 def test_a_file_that_is_no_image_is_refused_with_its_name(tmp_path, name):
     path = tmp_path / name
     if name == "a.zarr":
@@ -174,7 +174,66 @@ def test_a_tiff_that_is_cut_off_is_refused_and_not_a_shorter_stack(tmp_path, com
     np.testing.assert_array_equal(read_image(tmp_path / "whole.tif").array[4], STACK[4])
 
 
-def test_a_folder_of_pictures_says_how_to_make_a_stack_of_it(tmp_path):
-    imsave(tmp_path / "000.png", STACK[0].astype(np.uint8), check_contrast=False)
-    with pytest.raises(ValueError, match="holds no zarr; join the pictures of a folder to one TIFF"):
+@pytest.mark.parametrize("ending", ["tif", "png"])
+def test_a_folder_of_pictures_is_a_stack_in_the_order_of_their_numbers(tmp_path, ending):
+    for z in range(12):
+        imsave(tmp_path / f"plane{z}.{ending}", np.full((20, 30), z, np.uint8), check_contrast=False)
+    (tmp_path / "notes.txt").write_text("of the microscope")
+    image = read_image(tmp_path)
+    assert (image.axes, image.spatial_shape, image.array.dtype) == ("ZYX", (12, 20, 30), np.uint8)
+    assert image.array[2:12, 0, 0].tolist() == list(range(2, 12))
+    np.testing.assert_array_equal(np.asarray(image.array)[10], image.array[10])
+
+
+def test_a_folder_is_read_a_picture_at_a_time(tmp_path, monkeypatch):
+    for z in range(3):
+        tifffile.imwrite(tmp_path / f"{z}.tif", STACK[z])
+    array, opened = read_image(tmp_path).array, []
+    monkeypatch.setattr("napari_sam.image_files.read_image", lambda path: opened.append(path.name) or read_image(path))
+    np.testing.assert_array_equal(array[1, 4:9], STACK[1, 4:9])
+    assert opened == ["1.tif"]
+
+
+def test_colours_and_spacing_of_a_folder_are_those_of_its_pictures(tmp_path):
+    options = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    for z in range(2):
+        tifffile.imwrite(tmp_path / f"{z}.tif", np.zeros((20, 30, 3), np.uint8), photometric="rgb", **options)
+    image = read_image(tmp_path)
+    assert (image.axes, image.rgb, image.spacing) == ("ZYXS", True, {"Y": 0.5, "X": 0.5})
+
+
+def test_a_folder_of_volumes_is_a_time_lapse(tmp_path):
+    for t in range(2):
+        tifffile.imwrite(tmp_path / f"t{t}.tif", STACK + t)
+    image = read_image(tmp_path)
+    assert (image.axes, image.spatial_shape) == ("TZYX", (2, *STACK.shape))
+    np.testing.assert_array_equal(image.array[1, 3], STACK[3] + 1)
+
+
+def test_pictures_that_do_not_fit_together_are_refused_before_any_is_worked_on(tmp_path):
+    for name, width in (("1", 30), ("2", 30), ("overview", 20)):
+        imsave(tmp_path / f"{name}.png", np.zeros((20, width), np.uint8), check_contrast=False)
+    with pytest.raises(ValueError, match=r"must be alike: 1\.png has shape \(20, 30\).*, overview\.png \(20, 20\)"):
         read_image(tmp_path)
+
+
+def test_a_folder_without_pictures_says_what_was_expected(tmp_path):
+    (tmp_path / "notes.txt").write_text("of the microscope")
+    with pytest.raises(ValueError, match="holds neither a zarr nor pictures; expected one"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize(("shape", "axes"), [((5, 20, 30), "ZYX"), ((20, 30), "YX"), ((5, 20, 30, 3), "ZYXS")])
+def test_a_numpy_file_is_mapped_and_not_read(tmp_path, shape, axes):
+    pixels = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    np.save(tmp_path / "a.npy", pixels)
+    image = read_image(tmp_path / "a.npy")
+    assert (image.axes, type(image.array)) == (axes, np.memmap)
+    np.testing.assert_array_equal(image.array[...], pixels)
+
+
+@pytest.mark.parametrize("content", [np.array([{}]), np.arange(3), np.float32(1)])
+def test_a_numpy_file_without_planes_is_refused_with_its_name(tmp_path, content):
+    np.save(tmp_path / "a.npy", content)
+    with pytest.raises(ValueError, match=r"a\.npy"):
+        read_image(tmp_path / "a.npy")

@@ -148,7 +148,7 @@ def embed(
     Parameters
     ----------
     image
-        TIFF, zarr, OME-Zarr, PNG or JPEG; or the URL of a zarr.
+        TIFF, zarr, OME-Zarr, PNG, JPEG or .npy; a folder of planes; or the URL of a zarr.
     cache
         A folder, or a URL such as s3://bucket/cache; one serves any number of images and models.
     workers
@@ -188,7 +188,7 @@ def segment(
     Parameters
     ----------
     image
-        TIFF, zarr, OME-Zarr, PNG or JPEG.
+        TIFF, zarr, OME-Zarr, PNG, JPEG or .npy; or a folder of planes.
     prompts
         A .json list of prompts, a .csv of points or of a napari Points or Shapes layer, or a label image (TIFF, zarr,
         PNG) in which another tool has found objects on some planes; of the full resolution.
@@ -249,7 +249,7 @@ def evaluate(
     Parameters
     ----------
     image
-        TIFF, zarr, OME-Zarr, PNG or JPEG.
+        TIFF, zarr, OME-Zarr, PNG, JPEG or .npy; or a folder of planes.
     labels
         Its true labels, in one of the same formats.
     objects

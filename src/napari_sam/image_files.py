@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 import tifffile
 
-from napari_sam.orientation import whole_index
+from napari_sam.arrays import OneChannel, PlaneFiles
 
 if TYPE_CHECKING:
     import zarr
 
 _TIFF = (".tif", ".tiff")
 _PICTURES = (".png", ".jpg", ".jpeg")
+_NUMPY = ".npy"
+_ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 _MICROMETRE = ("um", "micron", "microns", "micrometer", "\\u00b5m", "\\u00B5m", "μm")  # as files spell it
 _UNITS = MappingProxyType({**dict.fromkeys(_MICROMETRE, "µm"), "nanometer": "nm"})
@@ -90,19 +92,21 @@ class ImageFile:
         if axis is None or not 0 <= index < count:
             msg = f"channel must be 0 to {count - 1}, got {index}" if count else "the image has no channel axis"
             raise ValueError(msg)
-        return replace(self, array=_Channel(self.array, axis, index), axes=self.axes.replace("C", ""))
+        return replace(self, array=OneChannel(self.array, axis, index), axes=self.axes.replace("C", ""))
 
 
 def read_image(path: Path | str, *, level: int = 0) -> ImageFile:
     """Open an image file.
 
-    TIFF (with the axes and spacing of OME, ImageJ or tifffile metadata), zarr arrays and OME-Zarr images are read
-    lazily; PNG and JPEG at once. A URL, such as ``s3://...``, must lead to zarr.
+    TIFF (with the axes and spacing of OME, ImageJ or tifffile metadata), zarr arrays, OME-Zarr images and .npy files
+    are read lazily; PNG and JPEG at once. The pictures in a folder (TIFF, PNG, JPEG) are the planes of a stack, in the
+    order of the numbers in their names; or its moments, if each is a volume. A URL, such as ``s3://...``, must lead to
+    zarr.
 
     Parameters
     ----------
     path : Path or str
-        A file, a zarr folder or a URL.
+        A file, a folder or a URL.
     level : int
         Of a pyramid (TIFF or OME-Zarr); 0 is the full resolution, and all that other images have.
 
@@ -111,7 +115,8 @@ def read_image(path: Path | str, *, level: int = 0) -> ImageFile:
     OSError
         If there is nothing to read at `path`.
     ValueError
-        If it is not an image in one of these formats, or has no such level.
+        If it is not an image in one of these formats, or has no such level, or the pictures of a folder differ in
+        shape.
     """
     if "://" in str(path):
         return _read_zarr(path, level)
@@ -120,15 +125,19 @@ def read_image(path: Path | str, *, level: int = 0) -> ImageFile:
         msg = f"{path} does not exist"
         raise FileNotFoundError(msg)
     if path.is_dir():
-        return _read_zarr(path, level)
+        is_zarr = path.suffix.lower() == ".zarr" or any((path / name).exists() for name in _ZARR_METADATA)
+        return _read_zarr(path, level) if is_zarr else _read_folder(path, level)
     if path.suffix.lower() in _TIFF:
         return _read_tiff(path, level)
     if path.suffix.lower() in _PICTURES:
         _check_level(path, level, 1)
         return _read_picture(path)
+    if path.suffix.lower() == _NUMPY:
+        _check_level(path, level, 1)
+        return _read_numpy(path)
     msg = (
-        f"{path} is no image that can be read here; expected .tif, .tiff, .png, .jpg or a .zarr folder: save other "
-        "formats (.czi, .lif, .nd2, ...) as OME-TIFF, for example in Fiji"
+        f"{path} is no image that can be read here; expected .tif, .tiff, .png, .jpg, .npy, a .zarr folder or a folder "
+        "of pictures: save other formats (.czi, .lif, .nd2, ...) as OME-TIFF, for example in Fiji"
     )
     raise ValueError(msg)
 
@@ -227,7 +236,7 @@ def _read_zarr(path: Path | str, level: int) -> ImageFile:
     try:
         node = zarr.open(path, mode="r")
     except FileNotFoundError as error:
-        msg = f"{path} holds no zarr; join the pictures of a folder to one TIFF first, e.g. with Fiji's Image Sequence"
+        msg = f"{path} holds no zarr; copy it again, or give the path of an array or image in it"
         raise ValueError(msg) from error
     except (OSError, ValueError, ImportError) as error:  # ImportError: what the protocol of a URL needs
         msg = f"{path} is not a zarr array or group: {error}"
@@ -283,14 +292,77 @@ def _scale_of(level: Mapping[str, Any], multiscale: Mapping[str, Any], ndim: int
 def _read_picture(path: Path) -> ImageFile:
     import imageio.v3
 
-    try:
+    with _readable(path):
         pixels = imageio.v3.imread(path, plugin="pillow")
-    except (OSError, SyntaxError) as error:  # SyntaxError is how pillow calls a broken PNG
-        msg = f"{path} is not a picture that can be read: {error}"
-        raise ValueError(msg) from error
     if pixels.ndim == 3 and pixels.shape[-1] == 2:
         return ImageFile(pixels[..., 0], "YX")  # grey with transparency
     return ImageFile(pixels, "YXS" if pixels.ndim == 3 else "YX")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SyntaxError) as error:  # SyntaxError is how pillow calls a broken PNG
+        msg = f"{path} is not a picture that can be read: {error}"
+        raise ValueError(msg) from error
+
+
+# --- numpy
+
+
+def _read_numpy(path: Path) -> ImageFile:
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        msg = f"{path} is not an array of numbers that can be read: {error}"
+        raise ValueError(msg) from error
+    if array.ndim < 2:
+        msg = f"{path} must hold (y, x) or have leading axes such as (z, y, x), got shape {array.shape}"
+        raise ValueError(msg)
+    rgb = array.ndim > 2 and array.shape[-1] in (3, 4)  # no plane is so narrow
+    return ImageFile(array, f"{default_axes(array.ndim - 1)}S" if rgb else default_axes(array.ndim))
+
+
+# --- folders of pictures
+
+
+def _read_folder(folder: Path, level: int) -> ImageFile:
+    _check_level(folder, level, 1)
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = sorted((path for path in visible if path.suffix.lower() in (*_TIFF, *_PICTURES)), key=_counted)
+    if not paths:
+        msg = f"{folder} holds neither a zarr nor pictures; expected one .tif, .png or .jpg for each plane in it"
+        raise ValueError(msg)
+    first = read_image(paths[0])
+    described = tuple(first.array.shape), np.dtype(first.array.dtype)
+    for path in paths:
+        if (found := _describe(path)) != described:
+            msg = (
+                f"the pictures of {folder} must be alike: {paths[0].name} has shape {described[0]} and {described[1]}, "
+                f"{path.name} {found[0]} and {found[1]}; leave in the folder only the planes of one stack"
+            )
+            raise ValueError(msg)
+    planes = PlaneFiles(paths, lambda path: read_image(path).array, shape=described[0], dtype=described[1])
+    return ImageFile(planes, ("T" if "Z" in first.axes else "Z") + first.axes, first.spacing, first.unit)
+
+
+def _counted(path: Path) -> list[str | int]:
+    """Sort key of a file as people count: plane2 comes before plane10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and dtype of a file, of a picture without reading it."""
+    if path.suffix.lower() in _TIFF:
+        array = read_image(path).array
+        return tuple(array.shape), np.dtype(array.dtype)
+    import imageio.v3
+
+    with _readable(path):
+        properties = imageio.v3.improps(path, plugin="pillow")
+    *size, samples = properties.shape if len(properties.shape) == 3 else (*properties.shape, 1)
+    return (*size, samples) if samples > 2 else tuple(size), properties.dtype
 
 
 # --- axes
@@ -321,20 +393,3 @@ def _spelt(unit: str) -> str:
 def _without_lone_channel(image: ImageFile) -> ImageFile:
     axis = image.channel_axis
     return image.channel(0) if axis is not None and image.array.shape[axis] == 1 else image
-
-
-class _Channel:
-    """An array-like at one index of its channel axis; read when it is indexed with integers and slices."""
-
-    def __init__(self, array: Any, axis: int, index: int) -> None:
-        self._array, self._axis, self._index = array, axis, index
-        self.shape = (*array.shape[:axis], *array.shape[axis + 1 :])
-        self.ndim = len(self.shape)
-        self.dtype = array.dtype
-
-    def __getitem__(self, key: Any) -> npt.NDArray[Any]:
-        keys = whole_index(key, self.ndim)
-        return np.asarray(self._array[(*keys[: self._axis], self._index, *keys[self._axis :])])
-
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return self[...].astype(dtype or self.dtype, copy=bool(copy))

@@ -267,7 +267,7 @@ def _chunks_of_one_kind(
 def _at_once(sam: Sam, frame: Frame) -> int:
     """Count the prompts whose image tokens ``(P, H*W, dim)`` fit the memory, at least one."""
     height, width = (side // sam.config.grid.stride for side in frame.padded_size)
-    one = sam.config.decoder.dim * height * width * sam.dtype.itemsize
+    one = sam.config.decoder.dim * height * width * sam.mask_decoder.dtype.itemsize
     allowed = _TOKEN_BYTES_CPU if sam.device.type == "cpu" else _TOKEN_BYTES
     return max(1, allowed // one)
 

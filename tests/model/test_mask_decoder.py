@@ -14,6 +14,8 @@ from napari_sam.model.mask_decoder import MaskDecoder
 if TYPE_CHECKING:
     from types import SimpleNamespace
 
+    from napari_sam.model.sam import Sam
+
 
 def official_decode(theirs: torch.nn.Module, embedding: Tensor, prompts: dict[str, Tensor], multimask: bool) -> Tensor:
     points = (prompts["point_coords"], prompts["point_labels"]) if "point_coords" in prompts else None
@@ -80,7 +82,26 @@ def test_decodes_on_meta(dtype: torch.dtype) -> None:
         grid, tokens = torch.empty(1, 256, 64, 64, dtype=dtype), torch.empty(5, 3, 256, dtype=dtype)
         logits, ious = decoder(grid, grid, tokens, grid)
     assert (logits.shape, ious.shape) == ((5, 4, 256, 256), (5, 4))
-    assert (logits.dtype, logits.device.type) == (dtype, "meta")
+    assert (logits.dtype, logits.device.type) == (torch.float32, "meta")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_masks_of_a_model_in_half_precision_are_those_of_the_exact_one(
+    small_sam: Sam, prompts: dict[str, Tensor], rng: torch.Generator, dtype: torch.dtype
+) -> None:
+    """All weights in bf16 made the error of the logits three to four times as large."""
+    embedding = torch.randn(1, 256, 16, 16, generator=rng).to(dtype)
+    exact, _ = small_sam.decode(embedding.float(), **prompts, multimask_output=True)
+    logits, _ = small_sam.to(dtype).decode(embedding, **prompts, multimask_output=True)
+    assert (logits - exact).std() < 0.01 * exact.std()
+
+
+def test_many_clicks_are_decoded_in_half_precision_too(small_sam: Sam, rng: torch.Generator) -> None:
+    embedding = torch.randn(1, 256, 16, 16, generator=rng)
+    clicks = {"point_coords": torch.rand(1, 40, 2, generator=rng) * 256, "point_labels": torch.ones(1, 40)}
+    exact, _ = small_sam.decode(embedding, **clicks, multimask_output=False)
+    logits, _ = small_sam.bfloat16().decode(embedding.bfloat16(), **clicks, multimask_output=False)
+    assert (logits - exact).std() < 0.02 * exact.std()
 
 
 def test_a_part_of_the_mask_is_that_of_the_whole_mask(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from napari_sam.model.layers import MLP, LayerNorm2d, batch_matmul
 from napari_sam.model.transformer import TwoWayTransformer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Part = tuple[slice, slice]  # rows and columns of the grid
 
@@ -38,6 +39,9 @@ class MaskDecoder(nn.Module):
     """
 
     num_mask_tokens = 4  # one for unambiguous prompts, three for an ambiguous one
+    # In fp32 tokens, sums and upscaling cost a click 8 % more time than in bf16. Four sets of random ViT-B weights had
+    # masks with an IoU of .996 to .998 with those of fp32 then, instead of .982 to .990.
+    exact = True  # whether weights stay in fp32 in a model of bf16, where only tokens and image are multiplied in bf16
     halo = 0  # rows of the grid on either side that the upscaled pixels of a row depend on
 
     def __init__(self, transformer_dim: int, *, num_heads: int, mlp_dim: int, iou_hidden: int) -> None:
@@ -90,10 +94,11 @@ class MaskDecoder(nn.Module):
         """
         prompts = len(sparse_prompt_embeddings)
         output_tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (5, C)
-        tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse_prompt_embeddings], dim=1)  # (P, 5+T, C)
+        sparse = sparse_prompt_embeddings.to(self.dtype)
+        tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse], dim=1)  # (P, 5+T, C)
 
         image = self._image_features(image_embedding) + dense_prompt_embeddings  # (1 or P, C, H, W)
-        flat = (x.flatten(2).mT.contiguous() for x in (image, image_pe))  # (1 or P, H*W, C)
+        flat = (x.to(image.dtype).flatten(2).mT.contiguous() for x in (image, image_pe))  # (1 or P, H*W, C)
         tokens, mixed = self.transformer(*flat, tokens)  # (P, 5+T, C), (P, H*W, C)
 
         mixed = mixed.unflatten(1, image.shape[-2:]).permute(0, 3, 1, 2)  # (P, C, H, W), channels last in memory
@@ -103,6 +108,16 @@ class MaskDecoder(nn.Module):
             return self._upscale_and_judge_parts(tokens[:, 0], weights, mixed, image_embedding, parts)
         low_res_logits = self._upscale_in_parts(weights, mixed, image_embedding)  # (P, 4, 4H, 4W)
         return low_res_logits, self._predict_iou(tokens[:, 0], low_res_logits)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights, in which everything but the products of tokens and image is computed."""
+        return self.mask_tokens.weight.dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move with the model, but stay in fp32 where `exact` says so when the rest of it becomes bf16 or fp16."""
+        how = partial(_in_fp32, fn) if self.exact else fn
+        return cast("Self", super()._apply(how, recurse))  # type: ignore[no-untyped-call]
 
     def _upscale_and_judge_parts(
         self, iou_tokens: Tensor, weights: Tensor, mixed: Tensor, image_embedding: Tensor, parts: Sequence[Part]
@@ -155,6 +170,11 @@ class MaskDecoder(nn.Module):
 
     def _upscale(self, mixed: Tensor, image_embedding: Tensor) -> Tensor:
         return cast("Tensor", self.output_upscaling(mixed))
+
+
+def _in_fp32(fn: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
+    changed = fn(weight)
+    return weight.to(changed.device) if changed.dtype in (torch.bfloat16, torch.float16) else changed
 
 
 def _cut(images: Tensor, parts: Sequence[Part], here: Sequence[int]) -> Tensor:

@@ -101,6 +101,7 @@ class NanoPromptEncoder(PromptEncoder):
 class NanoMaskDecoder(MaskDecoder):
     """Mask decoder that mixes neighbouring pixels per object and uses the encoder's skips."""
 
+    exact = False  # nano was trained in bf16, and its convolutions of large features would take twice the time
     halo = 2  # one pixel of ``mix2``, then two of ``mix4``'s, which are twice as large
 
     def __init__(self, config: DecoderConfig, encoder: NanoEncoderConfig) -> None:

@@ -35,7 +35,9 @@ class PositionEmbeddingRandom(nn.Module):
         along_x, along_y = self.positional_encoding_gaussian_matrix * (2 * torch.pi)  # (num_pos_feats,)
         phase_x, phase_y = (2 * x.float() - 1)[:, None] * along_x, (2 * y.float() - 1)[:, None, None] * along_y
         sin_x, cos_x, sin_y, cos_y = phase_x.sin(), phase_x.cos(), phase_y.sin(), phase_y.cos()
-        return torch.cat([sin_y * cos_x + cos_y * sin_x, cos_y * cos_x - sin_y * sin_x], dim=-1)
+        sines = torch.addcmul(sin_y * cos_x, cos_y, sin_x)  # (H, W, num_pos_feats)
+        cosines = torch.addcmul(cos_y * cos_x, sin_y, sin_x, value=-1)  # (H, W, num_pos_feats)
+        return torch.cat([sines, cosines], dim=-1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move with the model but stay in fp32: frequencies rounded to bf16 would misplace clicks by several pixels."""

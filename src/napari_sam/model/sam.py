@@ -146,8 +146,7 @@ class Sam(nn.Module):
             image_embedding=image_embedding,
         )
         height, width = image_embedding.shape[-2:]
-        image_pe = self.prompt_encoder.dense_pe((height, width), self.config.grid.stride).to(image_embedding.dtype)
-        sparse = sparse.to(image_embedding.dtype)
+        image_pe = self.prompt_encoder.dense_pe((height, width), self.config.grid.stride)
         return cast("tuple[Tensor, Tensor]", self.mask_decoder(image_embedding, image_pe, sparse, dense, parts))
 
     def postprocess(self, low_res_logits: Tensor, *, input_size: Size, original_size: Size) -> Tensor:

@@ -36,7 +36,8 @@ class TwoWayTransformer(nn.Module):
         image_pe : Tensor
             ``(1 or P, H*W, C)`` positional encoding of the grid.
         tokens : Tensor
-            ``(P, T, C)`` output tokens and sparse prompts; they are also their own positional encoding.
+            ``(P, T, C)`` output tokens and sparse prompts; they are also their own positional encoding. Of the type of
+            the weights; where that of the image is coarser, products of tokens and image alone are computed in it.
 
         Returns
         -------
@@ -46,7 +47,8 @@ class TwoWayTransformer(nn.Module):
         queries, keys = tokens, image
         for layer in self.layers:
             queries, keys = layer(queries, keys, tokens, image_pe)
-        attended = self.final_attn_token_to_image(queries + tokens, keys + image_pe, keys)
+        seen = keys.to(image.dtype)
+        attended = self.final_attn_token_to_image(queries + tokens, seen + image_pe, seen)
         return cast("Tensor", self.norm_final_attn(queries + attended)), keys
 
 
@@ -72,15 +74,16 @@ class TwoWayAttentionBlock(nn.Module):
         if self.skip_first_layer_pe:
             queries = self.self_attn(queries, queries, queries)
         else:
-            placed = queries + query_pe
-            queries = queries + self.self_attn(placed, placed, queries)
+            placed_queries = queries + query_pe
+            queries = queries + self.self_attn(placed_queries, placed_queries, queries)
         queries = self.norm1(queries)
 
-        placed_keys = keys + key_pe
-        queries = self.norm2(queries + self.cross_attn_token_to_image(queries + query_pe, placed_keys, keys))
+        seen = keys.to(key_pe.dtype)  # (1 or P, H*W, C)
+        placed = seen + key_pe
+        queries = self.norm2(queries + self.cross_attn_token_to_image(queries + query_pe, placed, seen))
         queries = self.norm3(queries + self.mlp(queries))
-        attended = self.cross_attn_image_to_token(placed_keys, queries + query_pe, queries)  # (P, H*W, C)
-        return queries, self.norm4(attended.add_(keys))
+        attended = self.cross_attn_image_to_token(placed, queries + query_pe, queries)  # (P, H*W, C)
+        return queries, self.norm4(attended.to(queries.dtype).add_(keys))
 
 
 class Attention(nn.Module):
@@ -131,11 +134,11 @@ class TokenToImageAttention(CrossAttention):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``q (P, T, C)`` to ``k, v (1 or P, H*W, C)``; returns ``(P, T, C)``."""
         if not self._is_worth_it(q):
-            return super().forward(q, k, v)
+            return super().forward(q, k.to(q.dtype), v.to(q.dtype))
         q = self._heads(self.q_proj(q)) * self.scale  # (P, heads, T, c)
         q = q @ self._of_heads(self.k_proj)  # (P, heads, T, C); k_proj.bias would move all logits of a token alike
-        weights = batch_matmul(q.flatten(1, 2), k.mT).softmax(-1)  # (P, heads*T, H*W)
-        out = batch_matmul(weights, v).unflatten(1, (self.num_heads, -1))  # (P, heads, T, C)
+        weights = batch_matmul(q.flatten(1, 2).to(k.dtype), k.mT).softmax(-1)  # (P, heads*T, H*W)
+        out = batch_matmul(weights, v).to(q.dtype).unflatten(1, (self.num_heads, -1))  # (P, heads, T, C)
         out = self._merge(out @ self._of_heads(self.v_proj).mT) + self.v_proj.bias  # (P, T, heads*c)
         return cast("Tensor", self.out_proj(out))  # (P, T, C)
 
@@ -146,12 +149,13 @@ class ImageToTokenAttention(CrossAttention):
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attend from ``q (1 or P, H*W, C)`` to ``k, v (P, T, C)``; returns ``(P, H*W, C)``."""
         if not self._is_worth_it(k):
-            return super().forward(q, k, v)
+            return super().forward(q.to(k.dtype), k, v)
         k, v = self._heads(self.k_proj(k)) * self.scale, self._heads(self.v_proj(v))  # (P, heads, T, c)
         offset = k @ self.q_proj.bias.view(self.num_heads, -1, 1)  # (P, heads, T, 1)
         k = k @ self._of_heads(self.q_proj)  # (P, heads, T, C)
         v = v @ self.out_proj.weight.mT.unflatten(0, (self.num_heads, -1))  # (P, heads, T, C)
         v = v + self.out_proj.bias / self.num_heads  # the weights of each head add up to one
-        logits = batch_matmul(k.flatten(1, 2), q.mT).unflatten(1, (self.num_heads, -1))  # (P, heads, T, H*W)
-        weights = (logits + offset).softmax(2)
-        return batch_matmul(weights.flatten(1, 2).mT, v.flatten(1, 2))  # (P, H*W, C)
+        k, v = k.flatten(1, 2).to(q.dtype), v.flatten(1, 2).to(q.dtype)  # (P, heads*T, C)
+        logits = batch_matmul(k, q.mT).unflatten(1, (self.num_heads, -1))  # (P, heads, T, H*W)
+        weights = (logits + offset.to(q.dtype)).softmax(2)
+        return batch_matmul(weights.flatten(1, 2).mT, v)  # (P, H*W, C)

@@ -150,6 +150,16 @@ def test_some_of_many_channels_are_chosen(folder, capsys):
     assert "6 good" in capsys.readouterr().out
 
 
+def test_a_folder_of_planes_is_segmented_like_one_file(folder):
+    planes = folder / "planes"
+    planes.mkdir()
+    for z, pixels in enumerate(tifffile.imread("image.tif")):
+        tifffile.imwrite(planes / f"z{z}.tif", pixels)
+    assert run(*SEGMENT) == 0
+    assert run("segment", "planes", *SEGMENT[2:5], "again.tif") == 0
+    np.testing.assert_array_equal(tifffile.imread("again.tif"), tifffile.imread("labels.tif"))
+
+
 def test_a_second_embed_has_nothing_to_do(folder, capsys):
     assert run("embed", "image.tif", "--cache", "cache") == 0
     assert "6 of them are new" in capsys.readouterr().out

@@ -23,6 +23,7 @@ CLICK = Prompt((1,), [[10, 12]])
 SQUARE = np.zeros(SHAPE[1:], bool)
 SQUARE[10:20, 12:30] = True
 PAINTED = Prompt((1,), mask=SQUARE, object_id=3)
+PAINTED_5 = replace(PAINTED, object_id=5)
 
 
 @pytest.fixture
@@ -109,6 +110,16 @@ def test_a_segmented_object_is_the_best_mask_on_its_plane(segmenter):
     assert labels is segmenter.labels
     np.testing.assert_array_equal(labels[1] == 5, mask)
     assert not labels[[0, 2, 3]].any()
+
+
+def test_an_object_that_is_not_found_is_told_and_one_that_is_said_to_be_absent_is_not(segmenter, monkeypatch, caplog):
+    """The labels had nothing of it, and nobody said so."""
+    copying(monkeypatch)
+    monkeypatch.setitem(globals(), "SQUARE", np.zeros(SHAPE[1:], bool))
+    segmenter.segment([replace(CLICK, object_id=4), replace(PAINTED, mask=np.zeros(SHAPE[1:], bool)), PAINTED_5])
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "object 4 was not found on plane (1,)"
+    ]
 
 
 def test_segmenting_again_replaces_the_object_and_nothing_else(segmenter, monkeypatch):

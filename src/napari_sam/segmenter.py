@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from functools import partial
-from itertools import groupby
+from itertools import compress, groupby
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_sam.cache import EmbeddingCache
@@ -18,7 +18,7 @@ from napari_sam.model.sam import Sam
 from napari_sam.orientation import Orientation, axis_order, turn
 from napari_sam.prompts import Prompt, check_inside
 from napari_sam.propagation import propagate
-from napari_sam.sharing import settle, share
+from napari_sam.sharing import settle, share, warn_of_missing
 from napari_sam.stack import open_stack
 from napari_sam.step import PlaneState, StepPrompt, StopRules
 from napari_sam.views import predict, predict_low_res
@@ -225,7 +225,7 @@ class Segmenter:
             yield from predict(self._sam, self._cache.embedding(plane), here, mask_input=own)
 
     def segment(self, prompts: Iterable[Prompt], *, overlap: Overlap = "keep") -> Any:
-        """Decode each prompt on its plane and write the best masks into the labels.
+        """Decode each prompt on its plane and write the best masks into the labels; a warning tells what is not found.
 
         Parameters
         ----------
@@ -249,6 +249,8 @@ class Segmenter:
         for plane, here in _by_plane(prompts).items():
             found = share(self._decode(plane, here))
             write_masks(self._turned_labels, plane, {each.object_id: each.mask for each in found}, overlap=overlap)
+            said_to_be_there = (prompt.mask is None or bool(prompt.mask) for prompt in here)
+            warn_of_missing(compress(found, said_to_be_there))
         return self._labels
 
     def propagate(

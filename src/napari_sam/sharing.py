@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,14 @@ from napari_sam.low_res import SURE_LOGIT
 from napari_sam.upscaling import upscaled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam.crops import Crop
     from napari_sam.step import PlaneState
+
+logger = logging.getLogger(__name__)
 
 
 def settle(
@@ -62,6 +65,14 @@ def settle(
 def share(states: Sequence[PlaneState]) -> list[PlaneState]:
     """Give each pixel that several objects of a plane claim to the highest logit; the first of equals wins."""
     return [without_lost(state, mask) for state, mask in zip(states, _won(states), strict=True)]
+
+
+def warn_of_missing(states: Iterable[PlaneState]) -> None:
+    """Log of which objects nothing was found, or nothing is left."""
+    for state in states:
+        if not state.mask.pixels.any():
+            told = "object %d was not found on plane %s; click it once more, or show it with a box"
+            logger.warning(told, state.object_id, state.plane)
 
 
 def without_lost(state: PlaneState, mask: Crop) -> PlaneState:

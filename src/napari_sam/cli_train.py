@@ -1,6 +1,8 @@
 """The commands `sam-stacks train` and `sam-stacks pretrain`: make a model better at one's own images."""
 
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from napari_sam.cli_options import Count
 from napari_sam.cli_tables import print_table
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ class Run:
     init: str = "nano"
     steps: int | None = None
     minutes: float | None = None
-    seed: int = 0
+    seed: Count = 0
     precision: Literal["float32", "bfloat16"] = "float32"
     channel: int | None = None
     device: str | None = None
@@ -123,7 +126,9 @@ def train(
     )
     pairs = _read_pairs(folders, image, labels, run.channel)
     sam = load_sam(run.init, device=run.device)
-    _print_validations(_follow(training.train(sam, pairs, plan, overwrite=run.overwrite)))
+    with _what_was_learnt_is_kept():
+        validated = _follow(training.train(sam, pairs, plan, overwrite=run.overwrite))
+    _print_validations(validated)
     remember_model(output)
     print(f"Wrote {output}; use it with --model {output}, or choose it in napari")
 
@@ -164,7 +169,8 @@ def pretrain(
     )
     stacks = [pretraining.open_unlabelled(path, channel=run.channel) for path in pretraining.find_images(images)]
     sam = load_sam(run.init, device=run.device)
-    _follow(pretraining.pretrain(sam, stacks, recipe, output, seed=run.seed, overwrite=run.overwrite))
+    with _what_was_learnt_is_kept():
+        _follow(pretraining.pretrain(sam, stacks, recipe, output, seed=run.seed, overwrite=run.overwrite))
     print(f"Wrote {output}; go on with: sam-stacks train --init {output}")
 
 
@@ -197,6 +203,15 @@ def _follow(training: "Iterable[Encoded | Validated | Step]") -> list["Validated
                 told += "" if isnan(event.iou) else f", IoU {event.iou:.3f}"
                 progress.update(task, description=told, completed=event.progress, total=1.0)
     return validated
+
+
+@contextmanager
+def _what_was_learnt_is_kept() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("What was learnt is kept: the same command, without --overwrite, goes on", file=sys.stderr)
+        raise
 
 
 def _print_validations(validated: Sequence["Validated"]) -> None:

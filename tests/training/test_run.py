@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from napari_sam.training.recipe import Recipe
 from napari_sam.training.run import Encoded, Plan, Validated, train
-from napari_sam.training.trainer import Step
+from napari_sam.training.trainer import Step, Trainer
 
 
 @pytest.fixture
@@ -55,6 +55,34 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(fresh_sam, nuclei, 
     weights, expected = load_file(plan.output), load_file(straight.output)
     assert all((weights[name] == tensor).all() for name, tensor in expected.items())
     assert not (tmp_path / "my.state").exists()
+
+
+def interrupted_in_step(training, number, monkeypatch):
+    """Run until Ctrl+C hits in the middle of a step."""
+    update, steps = Trainer._update, iter(range(1, number + 1))
+
+    def interrupt(trainer):
+        if next(steps) == number:
+            raise KeyboardInterrupt
+        return update(trainer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            list(training)
+
+
+@pytest.mark.parametrize(("number", "left"), [(1, [1, 2, 3, 4]), (2, [2, 3, 4])])
+def test_ctrl_c_in_the_first_minute_leaves_a_state_to_go_on_from(fresh_sam, nuclei, plan, monkeypatch, number, left):
+    """Nothing was saved before a minute had passed: the training began anew, its validation too."""
+    interrupted_in_step(train(fresh_sam(), [nuclei], plan), number, monkeypatch)
+    validated = []
+    monkeypatch.setattr("napari_sam.training.run.validate", lambda *_, **__: validated.append(True) or {"box": 1.0})
+    events = list(train(fresh_sam(), [nuclei], plan))
+    assert [event.step for event in events if isinstance(event, Step)] == left
+    assert len(validated) == 1  # at the end
+    first = json.loads(plan.output.with_suffix(".jsonl").read_text().splitlines()[0])
+    assert first["config"] == "tiny"
 
 
 def test_the_log_has_each_step_once(fresh_sam, nuclei, plan, tmp_path):

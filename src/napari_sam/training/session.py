@@ -16,11 +16,17 @@ _SAVE_EVERY = 60.0  # seconds: what a power cut may cost
 
 
 def follow(trainer: Trainer[Any], log: Log, *, save: Callable[[], None]) -> Iterator[Step]:
-    """Yield each step once it is logged; save each minute, at the end, and when closed between two steps."""
-    saved = monotonic()
+    """Yield each step once it is logged; save at once, now and then, at the end, and when closed between two steps.
+
+    A step that is interrupted is lost, and those since the last saving: at most half of what was done in the first two
+    minutes, and never more than a minute.
+    """
+    save()
+    started = saved = monotonic()
     for step in trainer.run():
         log.write(asdict(step))
-        if monotonic() - saved > _SAVE_EVERY:
+        now = monotonic()
+        if now - saved >= min(saved - started, _SAVE_EVERY):
             save()
             saved = monotonic()
         try:

@@ -275,6 +275,12 @@ def test_a_wrong_option_is_exit_code_2(folder):
     assert run("segment", "image.tif", "--nonsense") == 2
 
 
+@pytest.mark.parametrize("option", ["--objects", "--volumes", "--seed"])
+def test_a_negative_count_is_refused_by_its_name(folder, capsys, option):
+    assert run("evaluate", "image.tif", "truth.tif", option, "-1") == 2
+    assert f'Invalid value "-1" for {option}' in capsys.readouterr().err
+
+
 def test_without_napari_the_viewer_says_what_to_install(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "napari", None)
     assert run("demo", "--napari") == 2

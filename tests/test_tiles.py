@@ -105,8 +105,13 @@ def test_a_tile_of_a_coarser_level_shows_a_larger_window():
         (-5, None, "at least"),
         (256, 200, "half"),
         (256, -1, "half"),
+        ("auto", -3, "half"),
+        ("auto", 1000, "half"),
+        (None, 64, "overlap is that of tiles"),
     ],
 )
-def test_sizes_that_make_no_sense_are_refused(tile, overlap, complaint):
+@pytest.mark.parametrize("side", [200, 2000])
+def test_sizes_that_make_no_sense_are_refused_for_planes_of_any_size(tile, overlap, complaint, side):
+    """On small planes, which are not tiled, nobody was told that -3 is no overlap."""
     with pytest.raises(ValueError, match=complaint):
-        tiles_of((2000, 2000), "nano", tile, overlap)
+        tiles_of((side, side), "nano", tile, overlap)

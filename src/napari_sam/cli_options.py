@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 import napari_sam
 from napari_sam.cli_models import fetch_weights
@@ -25,6 +25,8 @@ def _default(value: Any) -> Any:
 PLAIN = Parameter(negative="", show_default=_default)
 
 ImageOptions = Annotated[Selection, Parameter(name="*")]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=0))]
+AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
 
 @Parameter(name="*")

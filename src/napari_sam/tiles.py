@@ -79,11 +79,16 @@ class TileGrid:
         if isinstance(tile, str) and str(tile) != "auto":
             msg = f"tile must be 'auto', None or a side in pixels, got {tile!r}"
             raise ValueError(msg)
-        if tile is None or (tile == "auto" and max(plane_shape) <= grid.largest_whole):
+        if tile is None and overlap is not None:
+            msg = f"overlap is that of tiles, but tile is None; leave overlap out, or let tile be 'auto', got {overlap}"
+            raise ValueError(msg)
+        if tile is None:
             return None
         step = grid.multiple if joined else 1
         side = _checked_side(grid.tile if isinstance(tile, str) else tile, grid, step)
         overlap = _checked_overlap(overlap, side, grid, step)
+        if tile == "auto" and max(plane_shape) <= grid.largest_whole:
+            return None
         return cls(plane_shape, side, overlap, grid, joined) if max(plane_shape) > side else None
 
     @cached_property

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.components.overlays import BrushCircleOverlay
 from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
 
 from napari_sam.cleanup import Cleanup
@@ -45,6 +46,12 @@ def test_the_brush_is_as_large_as_what_may_be_seen_on_a_plane(side, size):
     """On a small plane napari's brush of 10 pixels covered half a nucleus, on a large one it could hardly be seen."""
     studio = Studio(np.broadcast_to(np.zeros((), np.uint8), (2, side, side)))
     assert studio.annotation.stage.preview.brush_size == size
+
+
+def test_a_brush_that_is_put_down_leaves_no_dark_square(studio):
+    """napari 0.9.2 left the box behind its circle on the object that had just been painted and committed."""
+    overlays = studio.viewer.canvas.overlays.values() if hasattr(studio.viewer, "canvas") else ()
+    assert not any(one.box for one in overlays if isinstance(one, BrushCircleOverlay))
 
 
 def test_what_marks_an_object_does_not_hide_it_on_a_large_plane():

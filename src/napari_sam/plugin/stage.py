@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
+from napari.components.overlays import BrushCircleOverlay
 
 from napari_sam.plugin import drawn, layers
 
@@ -285,6 +286,7 @@ class Stage:
         preview = layers.new_labels(self._image, self._view, self._drafts, name="SAM preview")
         preview.brush_size = int(np.clip(max(self._view.plane_shape) / 60, 3, 40))  # napari's 10 hide a small nucleus
         preview.mouse_drag_callbacks.append(self._on_drag)
+        _leave_no_box(self._viewer)
         _draw_drafts(preview, as_contour=self._as_contour)
         return preview
 
@@ -334,6 +336,14 @@ class Stage:
 def _draw_drafts(preview: Labels, *, as_contour: bool) -> None:
     preview.contour = 2 if as_contour else 0
     preview.opacity = 0.9 if as_contour else 0.5
+
+
+def _leave_no_box(viewer: ViewerModel) -> None:
+    """Show the circle of a brush without a box: napari 0.9.2 leaves that, dark, where a brush is put down."""
+    overlays = viewer.canvas.overlays.values() if hasattr(viewer, "canvas") else ()  # none before 0.9
+    for overlay in overlays:
+        if isinstance(overlay, BrushCircleOverlay):
+            overlay.box = False
 
 
 def _bound(action: Callable[[], None]) -> Callable[[Layer], None]:

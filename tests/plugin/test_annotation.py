@@ -371,6 +371,38 @@ def test_a_plane_between_two_anchors_is_emptied_alone(studio):
     np.testing.assert_array_equal(studio.preview, _object(*range(6)))
 
 
+def test_a_plane_that_is_right_becomes_an_anchor_as_it_is(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.viewer.dims.set_point(0, 4)
+    studio.annotation.confirm()
+    np.testing.assert_array_equal(studio.preview, _object(*range(6)))
+    assert [one.position for one in studio.annotation.curve if one.is_anchor] == [2, 4]
+    studio.annotation.propagate()
+    studio.work()
+    prompts, _, start, stop = studio.segmenter.walks[-1]
+    np.testing.assert_array_equal(prompts[-1].mask.full(), _object(4)[4])
+    assert (prompts[-1].plane, start, stop) == ((4,), 2, 6)
+    studio.annotation.go_to_weakest()
+    assert studio.annotation.plane not in [(2,), (4,)]
+
+
+def test_a_plane_that_was_found_right_can_be_taken_back(studio):
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.viewer.dims.set_point(0, 4)
+    studio.annotation.confirm()
+    studio.undo()
+    assert not studio.annotation.draft.is_anchor
+
+
+def test_a_plane_without_a_mask_cannot_be_right_and_says_what_to_do(studio):
+    with pytest.raises(ValueError, match="object 1 has no mask on this plane: click on it"):
+        studio.annotation.confirm()
+
+
 def test_an_object_that_has_not_begun_cannot_end(studio):
     with pytest.raises(ValueError, match="has not begun"):
         studio.annotation.end_here()

@@ -10,6 +10,7 @@ import pytest
 from napari.layers import Labels
 from napari.utils.notifications import notification_manager
 from qtpy.QtGui import QShortcut
+from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox
 from tests.plugin.fakes import FakeSegmenter, Studio, disc
 
 from napari_sam.crops import Crop
@@ -86,7 +87,12 @@ def test_propagate_commit_and_undo_from_the_buttons(studio, qtbot):
 
 @pytest.mark.parametrize(
     ("origin", "said"),
-    [("walked", "not found on this plane"), ("painted", "as you said"), ("prompted", "click again, or choose Box")],
+    [
+        ("walked", "not found on this plane"),
+        ("painted", "as you said"),
+        ("confirmed", "as you said"),
+        ("prompted", "click again, or choose Box"),
+    ],
 )
 def test_where_an_object_is_not_the_panel_says_who_says_so(studio, origin, said):
     _, widget = studio
@@ -189,6 +195,17 @@ def test_object_and_polarity_go_to_the_next_prompt(studio, qtbot):
     _click(widget, qtbot)
     features = widget.annotation.stage.points.features
     assert (features["object"].tolist(), features["label"].tolist()) == ([7], ["negative"])
+
+
+def test_a_plane_that_is_right_is_kept_with_one_key(studio, qtbot):
+    _, widget = studio
+    _click(widget, qtbot)
+    _walk(widget, qtbot)
+    assert not widget.panel.confirm.isEnabled()  # the plane that was clicked on is an anchor already
+    _press(widget.panel.weakest, qtbot)
+    _press(widget.panel.confirm, qtbot)
+    qtbot.waitUntil(lambda: widget.panel.mask_text.text() == "right, as you said")
+    assert not widget.panel.confirm.isEnabled()
 
 
 def test_a_click_on_the_curve_shows_the_plane(studio, qtbot):
@@ -364,28 +381,13 @@ def test_the_widget_needs_no_image_to_open(make_napari_viewer_proxy, qtbot):
 def test_every_control_has_a_tooltip_and_every_key_is_in_one(studio):
     _, widget = studio
     panel = widget.panel
-    controls = [
-        panel.image,
-        panel.model,
-        panel.result,
-        *panel.tools.values(),
-        panel.commit,
-        panel.propagate,
-        panel.plot,
-    ]
-    controls += [panel.polarity, panel.new_object, panel.next_mask, panel.weakest, panel.undo, panel.discard]
-    controls += [
-        panel.more.cache,
-        panel.more.use_labels,
-        panel.more.reopen,
-        panel.more.save,
-        panel.more.smooth,
-        panel.more.min_size,
-        panel.object_id,
-    ]
-    assert all(control.toolTip() for control in controls)
+    controls = [*panel.findChildren(QAbstractButton), *panel.findChildren(QComboBox), panel.plot]
+    controls += panel.findChildren(QAbstractSpinBox)
+    without = [type(one).__name__ for one in controls if not one.toolTip()]
+    assert len(controls) > 40
+    assert without == []
     tips = " ".join(control.toolTip() for control in controls)
-    assert all(f"Key: {key}" in tips for key in "QJNGWKU")
+    assert all(f"Key: {key}." in tips for key in KEYS.values())
 
 
 def test_a_key_chosen_in_the_preferences_works_at_once(studio, qtbot, monkeypatch):
@@ -522,6 +524,6 @@ def test_the_status_says_what_may_come_next_at_every_step(studio, qtbot):
     _click(widget, qtbot)
     said("Not right? Click on what is missing, or (Q) on what is too much. G: to all planes. K: keep it.")
     _walk(widget, qtbot)
-    said("go to the weakest (W), correct it, then G again. K: keep it.")
+    said("go to the weakest (W), correct it or say that it is right (Shift+W), then G again. K: keep it.")
     _press(widget.panel.new_object, qtbot)
     said("Click on the next object, or choose Box and drag around it. 1 object is not committed yet (K).")

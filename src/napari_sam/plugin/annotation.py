@@ -65,6 +65,22 @@ class Annotation(Drafting):
         if position is not None:
             self.go_to(position)
 
+    def confirm(self) -> None:
+        """Say that the current object is right on this plane: it becomes an anchor as it is.
+
+        Raises
+        ------
+        ValueError
+            If nothing is known of the object on this plane.
+        """
+        if self.draft is None:
+            msg = f"object {self.object_id} has no mask on this plane: click on it, or say that it ends here"
+            raise ValueError(msg)
+        session = sessions.confirmed(self.session, (self.object_id, self.plane))
+        if session is not self.session:
+            self._remember()
+            self._become(session)
+
     def end_here(self) -> None:
         """Say that the current object is not on this plane: propagation ends before it, clicks here count no more.
 

@@ -65,6 +65,7 @@ class Panel(QWidget):
             self.next_mask,
             self.propagate,
             self.weakest,
+            self.confirm,
             self.end_here,
             self.commit,
             self.discard,
@@ -149,9 +150,16 @@ class Panel(QWidget):
         self.propagate = self.keyed.button(
             "Propagate", "propagate", "Carry the object from plane to plane until it ends; press again to stop."
         )
+        self.end_here = self.keyed.button(
+            "Ends here",
+            "end_here",
+            "The object is not on this plane: empty it and those behind, and end before it.",
+        )
         self.progress = QProgressBar()
-        self.progress.setFormat("")
-        column.addLayout(side_by_side(self.propagate, self.progress))
+        self.progress.setTextVisible(False)  # the status line says the numbers
+        self.progress.setFixedHeight(4)
+        column.addLayout(side_by_side(self.propagate, self.end_here))
+        column.addWidget(self.progress)
         column.addLayout(self._make_curve())
         return self.through
 
@@ -174,20 +182,20 @@ class Panel(QWidget):
         self.plot = tip(
             ScorePlot(),
             "How well the mask of each plane should fit; 1 is perfect, orange is doubtful. Click to go there. "
-            "Green dots are planes that you marked or painted: propagation keeps them.",
+            "Green dots are planes that you marked, painted or found right: propagation keeps them.",
         )
         self.weakest = self.keyed.button(
             "Weakest plane", "weakest_plane", "Show the plane where a correction mends most."
         )
-        self.end_here = self.keyed.button(
-            "Ends here",
-            "end_here",
-            "The object is not on this plane: empty it and those behind, and end before it.",
+        self.confirm = self.keyed.button(
+            "Right as it is",
+            "confirm",
+            "The mask of this plane needs no correction: Propagate keeps it, and goes on from it.",
         )
         column = QVBoxLayout()
         column.setSpacing(3)
         column.addWidget(self.plot)
-        column.addLayout(side_by_side(self.weakest, self.end_here))
+        column.addLayout(side_by_side(self.weakest, self.confirm))
         return column
 
     def _make_commit_rows(self) -> QLayout:

@@ -36,7 +36,7 @@ class ScorePlot(QWidget):
 
     def sizeHint(self) -> QSize:
         """Small enough to leave room for the buttons."""
-        return QSize(260, 80)
+        return QSize(260, 76)
 
     def show_curve(self, curve: Sequence[PlaneScore], *, planes: int, current: int) -> None:
         """Show the scores of an object.

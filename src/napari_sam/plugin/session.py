@@ -46,9 +46,9 @@ class Draft:
     mask : Crop
         What the preview shows.
     evidence : Evidence
-        What speaks for it: the predicted IoU, 1 for what was painted, and of a walk how it came here.
-    origin : {"prompted", "painted", "walked"}
-        Drafts of the first two kinds are anchors: the user vouches for them, and no walk changes them.
+        What speaks for it: the predicted IoU, 1 for what the user drew or confirmed, and of a walk how it came here.
+    origin : {"prompted", "painted", "confirmed", "walked"}
+        Drafts of all kinds but the last are anchors: the user vouches for them, and no walk changes them.
     said : Prompt or None
         What gives this very mask again; None if only the mask itself does.
     choices : tuple of Choice
@@ -59,7 +59,7 @@ class Draft:
 
     mask: Crop
     evidence: Evidence
-    origin: Literal["prompted", "painted", "walked"]
+    origin: Literal["prompted", "painted", "confirmed", "walked"]
     said: Prompt | None = None
     choices: tuple[Choice, ...] = ()
     under: Draft | None = None
@@ -242,6 +242,15 @@ def painted(
         drafts[key] = Draft(whole, Evidence(predicted_iou=1.0), "painted")
     unanswered = {key: number for key, number in session.asked.items() if key not in changed}
     return replace(session, drafts=drafts, asked=unanswered, changed=session.changed | changed)
+
+
+def confirmed(session: Session, key: Key) -> Session:
+    """Say that what a walk found is right: the same mask as an anchor; nothing else is changed by that."""
+    draft = session.drafts.get(key)
+    if draft is None or draft.is_anchor:
+        return session
+    anchor = Draft(draft.mask, Evidence(predicted_iou=1.0), "confirmed")
+    return replace(session, drafts={**session.drafts, key: anchor}, changed=session.changed | {key})
 
 
 def ended(session: Session, key: Key, *, axis: int, shape: tuple[int, int]) -> Session:

@@ -20,6 +20,7 @@ KEYS: Mapping[str, str] = MappingProxyType(
         "new_object": "N",
         "propagate": "G",
         "weakest_plane": "W",
+        "confirm": "Shift+W",
         "end_here": "Shift+G",
         "commit": "K",
         "undo": "U",

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from napari_sam.plugin.session import Draft
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"  # a key and what it does stay on one line
-_ORIGINS = {"prompted": "mask", "walked": "propagated", "painted": "painted"}
+_ORIGINS = {"prompted": "mask", "walked": "propagated"}
+_VOUCHED = {"painted": "painted", "confirmed": "right, as you said"}
 _ABSENT = {
     "painted": "not on this plane, as you said",
+    "confirmed": "not on this plane, as you said",
     "walked": "not found on this plane: click, if it is here",
     "prompted": "nothing found: click again, or choose Box",
 }
@@ -96,7 +98,6 @@ def _show_nothing(panel: Panel, keys: Mapping[str, str]) -> None:
     """Forget what was shown of an image that is gone."""
     panel.mask_text.clear()
     panel.propagate.setText(with_key("Propagate", keys["propagate"]))
-    panel.progress.setFormat("")
     panel.progress.setValue(0)
     panel.cancel_download.setVisible(False)
     panel.plot.show_curve((), planes=1, current=0)
@@ -112,11 +113,17 @@ def _show_object(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) 
     panel.next_mask.setEnabled(choices > 1)
     said = "no mask on this plane"
     if draft is not None:
-        which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
-        said = which if draft.origin == "painted" else f"{which}, {_trust(annotation, draft)}"
-        if not draft.mask:
-            said = _ABSENT[draft.origin]
+        said = _say(annotation, draft) if draft.mask else _ABSENT[draft.origin]
     panel.mask_text.setText(said)
+
+
+def _say(annotation: Annotation, draft: Draft) -> str:
+    """Say what a mask is, and how good unless the user knows that."""
+    if draft.origin in _VOUCHED:
+        return _VOUCHED[draft.origin]
+    choices = len(draft.choices)
+    which = f"mask {draft.chosen + 1} of {choices}" if choices > 1 else _ORIGINS[draft.origin]
+    return f"{which}, {_trust(annotation, draft)}"
 
 
 def _misfit(labels: Labels, annotation: Annotation) -> str:
@@ -148,11 +155,11 @@ def _show_walk(panel: Panel, annotation: Annotation, keys: Mapping[str, str]) ->
     panel.propagate.setEnabled(bool(lengths))
     panel.progress.setMaximum(total)
     panel.progress.setValue(done)
-    panel.progress.setFormat("" if annotation.walking is None else f"{done} of {total} planes")
     panel.cancel_download.setVisible(annotation.fetching is not None)
     panel.weakest.setEnabled(any(not one.is_anchor for one in curve))
     panel.commit.setEnabled(bool(annotation.session.drafts))
     panel.discard.setEnabled(annotation.object_id in annotation.session.object_ids)
+    panel.confirm.setEnabled(annotation.draft is not None and not annotation.draft.is_anchor)
     panel.end_here.setEnabled(bool(lengths) and annotation.object_id in annotation.session.object_ids)
     panel.undo.setEnabled(annotation.history.last is not None)
     panel.redo.setEnabled(annotation.history.next is not None)

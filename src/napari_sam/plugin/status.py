@@ -44,7 +44,8 @@ def _now(annotation: Annotation, keys: Mapping[str, str]) -> str:
     if annotation.session.asked:
         return "Looking for the object …" if annotation.plane in annotation.encoded else "Encoding this plane …"
     if annotation.walking is not None:
-        return f"Propagating …{_key(keys, 'propagate', ' {}: stop.')}"
+        done, total = annotation.walking
+        return f"Propagating … {done} of {total} planes.{_key(keys, 'propagate', ' {}: stop.')}"
     return _next(annotation, keys)
 
 
@@ -57,10 +58,11 @@ def _next(annotation: Annotation, keys: Mapping[str, str]) -> str:
         return f"Click on {which}, or choose Box and drag around it.{_waiting(annotation, keys)}"
     if any(draft.origin == "walked" for draft in own):
         weakest = _key(keys, "weakest_plane", " ({})")
+        right = _key(keys, "confirm", " or say that it is right ({})")
         again = _key(keys, "propagate", ", then {} again")
         is_doubtful = any(one.score < DOUBTFUL and not one.is_anchor for one in annotation.curve)
         where = "Doubtful planes are orange: go" if is_doubtful else "Look through the planes, or go"
-        return f"{where} to the weakest{weakest}, correct it{again}.{keep}"
+        return f"{where} to the weakest{weakest}, correct it{right}{again}.{keep}"
     negative = _key(keys, "polarity", ", or ({}) on what is too much")
     onward = _key(keys, "propagate", " {}: to all planes.") if annotation.view.stack_shape else ""
     return f"Not right? Click on what is missing{negative}.{onward}{keep}"

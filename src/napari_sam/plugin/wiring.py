@@ -34,6 +34,7 @@ def wire(panel: Panel, do: Callable[[Act], None]) -> None:
         panel.next_mask: Annotation.next_choice,
         panel.propagate: partial(_propagate_or_cancel, panel),
         panel.weakest: Annotation.go_to_weakest,
+        panel.confirm: Annotation.confirm,
         panel.end_here: Annotation.end_here,
         panel.commit: Annotation.commit,
         panel.undo: Annotation.undo,

@@ -6,8 +6,9 @@ import zarr
 from napari.layers import Image
 from tests.plugin.fakes import Studio, disc
 
+from napari_sam.plugin import results
 from napari_sam.plugin.channels import Channels, channel_choices
-from napari_sam.plugin.results import fits
+from napari_sam.plugin.results import fits, layers_take_axes
 from napari_sam.plugin.settings import KEYS
 from napari_sam.plugin.status import describe
 from napari_sam.plugin.view import view_image
@@ -40,7 +41,8 @@ def test_before_anything_is_done_the_status_asks_whether_a_short_axis_holds_chan
     """Labels were of one channel alone, and vanished when the other was shown."""
     studio.annotation.use_channels(None)
     studio.work()
-    assert "Are the 3 positions of slider -3 channels?" in describe(studio.annotation, KEYS)
+    slider = studio.viewer.dims.axis_labels[1]  # another one for each napari
+    assert f"Are the 3 positions of slider {slider} channels?" in describe(studio.annotation, KEYS)
     studio.click(2, 1, 20, 25)
     assert "channels" not in describe(studio.annotation, KEYS)
 
@@ -106,6 +108,7 @@ def test_labels_without_the_axis_of_the_channels_are_committed_to():
     assert not mine.data.any()
 
 
+@pytest.mark.skipif(not layers_take_axes(), reason="napari gives layers no other axes before 0.9")
 def test_labels_without_an_inner_axis_of_channels_are_laid_beside_the_image(studio):
     """Of an image (z, channels, y, x) and labels (z, y, x) napari shows each plane of the labels as a channel."""
     voxels = np.zeros((5, 40, 50), np.uint8)
@@ -118,6 +121,12 @@ def test_labels_without_an_inner_axis_of_channels_are_laid_beside_the_image(stud
     assert mine.get_value(studio.image.data_to_world((2, 2, 20, 25)), world=True) == 1
     studio.undo()
     assert not voxels.any()
+
+
+def test_labels_are_not_offered_where_napari_cannot_lay_them_beside_the_image(studio, monkeypatch):
+    monkeypatch.setattr(results, "layers_take_axes", lambda: False)
+    mine = studio.viewer.add_labels(np.zeros((5, 40, 50), np.uint8))
+    assert not fits(mine, studio.annotation.view)
 
 
 def test_labels_on_disk_are_not_read_to_lay_them_beside_the_image(studio):

@@ -15,6 +15,9 @@ from napari_sam.sample import make_nuclei_stack
 from napari_sam.sample_em import make_membrane_stack
 
 MANIFEST = Path(napari_sam.__file__).with_name("napari.yaml")
+WITH_PREFERENCES = pytest.mark.skipif(
+    not hasattr(napari.settings, "get_plugin_settings"), reason="napari keeps none before 0.9"
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +31,13 @@ def test_every_command_leads_to_something_that_can_be_called(manifest):
         assert callable(getattr(import_module(module), name))
 
 
+@WITH_PREFERENCES
 def test_every_key_of_the_preferences_is_one_of_ours_with_the_same_default(manifest):
     page = manifest.contributions.configurations["keys"].properties
     assert {action: one.default for action, one in page.items()} == dict(settings.KEYS)
 
 
+@WITH_PREFERENCES
 def test_the_general_preferences_have_the_defaults_of_the_code(manifest):
     page = manifest.contributions.configurations["general"].properties
     plain = settings.Settings()
@@ -51,7 +56,7 @@ class Listener:
         self.heard = True
 
 
-@pytest.mark.skipif(not hasattr(napari.settings, "get_plugin_settings"), reason="napari keeps none before 0.9")
+@WITH_PREFERENCES
 def test_a_change_of_the_preferences_is_told_and_read(plugin_settings, npe2pm, manifest):
     npe2pm.register(manifest)
     listener = Listener()

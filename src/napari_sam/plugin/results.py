@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 
 from napari_sam.cleanup import Cleanup
 from napari_sam.crops import Crop
@@ -19,7 +20,7 @@ from napari_sam.plugin.writing import Writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from napari.layers import Image, Labels
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from napari_sam.crops import Window
@@ -216,8 +217,21 @@ def fits(labels: Labels, view: ImageView) -> bool:
     if labels.multiscale:
         return False
     lacks_channels = view.channels is not None and lacks(labels, view.shape, view.channels.axis)
-    may_lack_them = view.channels is not None and (view.channels.axis == 0 or isinstance(labels.data, np.ndarray))
-    return tuple(labels.data.shape) == view.shape or (lacks_channels and may_lack_them)
+    return tuple(labels.data.shape) == view.shape or (lacks_channels and _may_lack_them(labels, view))
+
+
+def _may_lack_them(labels: Labels, view: ImageView) -> bool:
+    if view.channels is None or view.channels.axis == 0:
+        return view.channels is not None
+    return isinstance(labels.data, np.ndarray) and layers_take_axes()
+
+
+@cache
+def layers_take_axes() -> bool:
+    """Whether a layer may be given another axis: before napari 0.9 its transforms keep those that it had."""
+    probe = Labels(np.zeros((1, 1), np.uint8))
+    probe.data = probe.data[None]
+    return len(probe.scale) == 3
 
 
 def lacks(labels: Labels, shape: tuple[int, ...], axis: int) -> bool:

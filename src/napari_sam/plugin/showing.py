@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker
 
 from napari_sam.plugin.channels import channel_choices
 from napari_sam.plugin.controls import with_key
-from napari_sam.plugin.results import fits, lacks
+from napari_sam.plugin.results import fits, lacks, layers_take_axes
 from napari_sam.plugin.status import describe, slider
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ def _misfit(labels: Labels, annotation: Annotation) -> str:
         return "a pyramid, which napari cannot edit"
     for choice in channel_choices(annotation.image, annotation.view.order[-2:]):
         if lacks(labels, annotation.view.shape, choice.axis):
-            chosen = annotation.view.channels is not None
-            return "without channels, and not in memory" if chosen else "without channels; choose More > Channels first"
+            if annotation.view.channels is None:
+                return "without channels; choose More > Channels first"
+            return "without channels, " + ("and not in memory" if layers_take_axes() else "which needs a newer napari")
     own, image = (" x ".join(map(str, shape)) for shape in (labels.data.shape, annotation.view.shape))
     return f"{own}, not {image}"
 

@@ -319,13 +319,14 @@ class Stage:
         self.stroke = None
 
     def _on_data(self, event: Any) -> None:
-        if not self._held and str(getattr(event, "action", "changed")) in _DONE:
+        action = str(getattr(event, "action", "changed"))
+        if not self._held and action in _DONE:
             with self.held():
                 for layer in (*self._own, *self.adopted):
                     drawn.drop_given_up(layer)
-                if self.shapes is not None:
+                if self.shapes is not None and action != "removed":  # napari 0.6 still has those selected
                     layers.fit_edges(self.shapes)
-            self._on_prompts(str(getattr(event, "action", "")) == "added")
+            self._on_prompts(action == "added")
 
     def _on_features(self, event: Any) -> None:
         del event

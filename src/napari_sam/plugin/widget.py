@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Layer
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
@@ -16,6 +16,7 @@ from superqt.utils import qdebounced, qthrottled
 from napari_sam.plugin.activity import Activity
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
+from napari_sam.plugin.follower import Follower
 from napari_sam.plugin.keeper import Keeper
 from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.library_warnings import LibraryWarnings
@@ -30,6 +31,8 @@ from napari_sam.plugin.wiring import apply_options, wire
 from napari_sam.plugin.work import Desks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import napari
 
     from napari_sam.plugin.bench import OpenSegmenter
@@ -80,7 +83,7 @@ class SamStacks(QWidget):
         self._fill_pickers()
         self._connect_panel()
         self._keys = Keys(self, self.panel.keyed.actions)
-        self._connect_viewer()
+        self._follow_viewer()
         self._list_layers()
         self._apply_settings()
         follow_settings(self._on_settings)
@@ -242,35 +245,25 @@ class SamStacks(QWidget):
 
     # --- the viewer
 
-    def _connect_viewer(self) -> None:
-        self._viewer.layers.events.inserted.connect(self._on_layers)
-        self._viewer.layers.events.removed.connect(self._on_removed)
-        self._viewer.layers.events.reordered.connect(self._on_layers)
-        self._viewer.layers.selection.events.active.connect(self._on_tool)
-        self._viewer.dims.events.point.connect(self._on_plane)
-        self.destroyed.connect(self._threads.stop)
-        self.destroyed.connect(self._library_warnings.stop)
+    def _follow_viewer(self) -> None:
+        self._follower = Follower(
+            self._viewer,
+            on_layers=self._on_layers,
+            on_removed=self._on_removed,
+            on_tool=self._refresh_soon,
+            on_plane=self._on_plane,
+        )
+        rest = partial(_close, self._annotations)
+        for stop in (self._threads.stop, self._library_warnings.stop, self._follower.stop, rest):
+            self.destroyed.connect(stop)
 
-    def _on_layers(self, event: Any) -> None:
-        layer: Any = getattr(event, "value", None)
-        if hasattr(layer, "events"):
-            layer.events.name.connect(self._on_name)
-            layer.events.mode.connect(self._on_tool)
+    def _on_layers(self, layer: Layer | None) -> None:
         self._list_layers()
         if self.annotation is None and isinstance(layer, Image):
             self.choose_image(layer)
             self._use_point_soon()  # a layer that was just added is made the active one after this
 
-    def _on_name(self, event: Any) -> None:
-        del event
-        self._list_layers()
-
-    def _on_tool(self, event: Any) -> None:
-        del event
-        self._refresh_soon()
-
-    def _on_removed(self, event: Any) -> None:
-        layer = event.value
+    def _on_removed(self, layer: Layer) -> None:
         if (gone := self._annotations.pop(layer, None)) is not None:
             self._keeper.forget(gone)
             gone.close()
@@ -281,8 +274,7 @@ class SamStacks(QWidget):
         self._list_layers()
         self._on_change()
 
-    def _on_plane(self, event: Any) -> None:
-        del event
+    def _on_plane(self) -> None:
         self._refresh_soon()
         self._follow_soon()
 
@@ -325,3 +317,9 @@ class SamStacks(QWidget):
             self._download.show(*(round(size / 2**20) for size in annotation.fetching))
         else:
             self._download.hide()
+
+
+def _close(annotations: Mapping[Image, Annotation]) -> None:
+    """End annotations whose widget is gone: they would tell it what happens to their layers."""
+    for annotation in annotations.values():
+        annotation.close()

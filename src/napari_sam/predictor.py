@@ -239,14 +239,14 @@ def _best_first(sam: Sam, low_res_logits: Tensor, ious: Tensor, frame: Frame) ->
 def _mask(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:
     """Upscale ``(M, ., .)`` low-res logits to masks ``(M, h, w)`` on the CPU; very large ones in blocks of pixels."""
     if max(frame.original_size) <= _SMOOTH:
-        return _to_plane(sam, logits, frame) > 0
-    seen = _to_plane(sam, logits, replace(frame, original_size=frame.input_size)) > 0
+        return _to_plane(sam, logits, frame)
+    seen = _to_plane(sam, logits, replace(frame, original_size=frame.input_size))
     return F.interpolate(seen[None].byte(), frame.original_size, mode="nearest-exact")[0].bool()
 
 
 def _to_plane(sam: Sam, logits: Tensor, frame: Frame) -> Tensor:
-    """Upscale ``(M, ., .)`` low-res logits to ``(M, h, w)`` on the CPU."""
-    return sam.postprocess(logits[None], input_size=frame.input_size, original_size=frame.original_size)[0].cpu()
+    """Upscale ``(M, ., .)`` low-res logits to masks ``(M, h, w)`` on the CPU."""
+    return sam.to_masks(logits[None], input_size=frame.input_size, original_size=frame.original_size)[0].cpu()
 
 
 def _chunks_of_one_kind(

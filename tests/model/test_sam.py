@@ -55,6 +55,17 @@ def test_masks_are_brought_to_the_original_size_like_the_official_ones(
     assert_close(masks, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("input_size", [(256, 256), (256, 171), (90, 256)])
+@pytest.mark.parametrize("enlarged", [1, 2])
+def test_masks_are_where_the_upscaled_logits_are_above_0(
+    sam_pair: SimpleNamespace, rng: torch.Generator, input_size: tuple[int, int], enlarged: int
+) -> None:
+    logits = torch.randn(2, 3, 64, 64, generator=rng)
+    sizes = {"input_size": input_size, "original_size": (enlarged * input_size[0], enlarged * input_size[1])}
+    masks = sam_pair.ours.to_masks(logits, **sizes)
+    assert torch.equal(masks, sam_pair.ours.postprocess(logits, **sizes) > 0)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_prompts_in_float32_fit_weights_of_any_precision(
     small_sam: Sam, prompts: dict[str, Tensor], dtype: torch.dtype

@@ -192,9 +192,12 @@ def connect(*, scheduler: str | None = None, workers: int | None = None) -> Iter
         return
     threads = max(1, (os.cpu_count() or 1) // max(1, workers or 1))
     settings = {"distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS": threads}  # which dask otherwise sets to 1
-    # Workers hold the model and a plane, nothing that could be spilled: a memory limit could only kill them. What is lost
-    # with one is encoded again; of slow starts and ends, the warnings on a busy machine, the user need not know.
-    options = {"threads_per_worker": 1, "memory_limit": None, "dashboard_address": None, "silence_logs": logging.ERROR}
+    options = {
+        "threads_per_worker": 1,
+        "memory_limit": None,  # a worker holds the model and a plane, nothing to spill: a limit could only kill it
+        "dashboard_address": None,
+        "silence_logs": logging.ERROR,  # warnings are of processes that start and end slowly
+    }
     with dask.config.set(settings), LocalCluster(n_workers=workers, **options) as cluster, Client(cluster) as client:
         yield client
 

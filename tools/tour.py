@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:  # planes may still be on their way there
         tour = Tour(make_nuclei_stack(), options.model, Path(cache), options.folder)
         for name in steps(tour):
             tour.picture(name)

@@ -3,8 +3,11 @@
 import json
 import logging
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
+import napari.settings
+import npe2
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -13,13 +16,14 @@ from qtpy.QtGui import QShortcut
 from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox
 from tests.plugin.fakes import FakeSegmenter, Studio, disc
 
+import napari_sam
 from napari_sam.crops import Crop
 from napari_sam.plugin import keeper, keeping, model_box, showing
 from napari_sam.plugin import widget as widget_module
 from napari_sam.plugin.model_box import ModelBox
 from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import model_rows
-from napari_sam.plugin.settings import KEYS, Settings
+from napari_sam.plugin.settings import KEYS, PLUGIN, Settings
 from napari_sam.plugin.widget import SamStacks
 
 SHAPE = (5, 40, 50)
@@ -399,6 +403,19 @@ def test_a_key_chosen_in_the_preferences_works_at_once(studio, qtbot, monkeypatc
     bound = {one.key().toString() for one in widget.findChildren(QShortcut) if one.isEnabled()}
     assert "Y" in bound
     assert not {"Q", "U"} & bound
+
+
+@pytest.mark.skipif(not hasattr(napari.settings, "get_plugin_settings"), reason="napari keeps none before 0.9")
+def test_a_key_is_bound_when_napari_stores_the_preference(make_napari_viewer_proxy, plugin_settings, npe2pm, qtbot):
+    npe2pm.register(npe2.PluginManifest.from_file(Path(napari_sam.__file__).with_name("napari.yaml")))
+    viewer = make_napari_viewer_proxy()
+    widget = SamStacks(viewer, open_segmenter=FakeSegmenter)
+    viewer.window.add_dock_widget(widget)
+    napari.settings.get_plugin_settings(PLUGIN).keys.confirm = "Shift+Y"
+    qtbot.waitUntil(lambda: widget.panel.confirm.text() == "Right as it is (Shift+Y)")
+    bound = {one.key().toString() for one in widget.findChildren(QShortcut) if one.isEnabled()}
+    assert "Shift+Y" in bound
+    assert "Shift+W" not in bound
 
 
 def test_control_z_on_our_layers_takes_the_last_click_back(studio, qtbot):

@@ -60,10 +60,14 @@ class Listener:
 def test_a_change_of_the_preferences_is_told_and_read(plugin_settings, npe2pm, manifest):
     npe2pm.register(manifest)
     listener = Listener()
-    settings.follow_settings(listener.hear)
+    stop = settings.follow_settings(listener.hear)
     napari.settings.get_plugin_settings(settings.PLUGIN).keys.commit = "Y"
     assert listener.heard
     assert settings.read_settings().keys["commit"] == "Y"
+    stop()
+    listener.heard = False
+    napari.settings.get_plugin_settings(settings.PLUGIN).keys.commit = "Shift+Y"
+    assert not listener.heard
 
 
 @pytest.mark.parametrize("name", ["nuclei", "membranes"])

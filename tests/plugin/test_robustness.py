@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 from napari.utils.notifications import notification_manager
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QApplication
 from tests.plugin.fakes import FakeSegmenter, Studio
 
 from napari_sam.plugin.status import explain
@@ -185,9 +183,8 @@ def test_a_widget_that_is_taken_out_of_the_window_listens_no_more(window, qtbot)
     """Every layer that was added after closing the widget raised: wrapped C/C++ object has been deleted."""
     viewer, widget = window
     stages = widget.annotation.stage
-    viewer.window.remove_dock_widget(widget)
-    widget.deleteLater()
-    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    with qtbot.waitSignal(widget.destroyed):
+        viewer.window.remove_dock_widget(widget)  # as the cross of the dock does
     with notification_manager:
         before = len(notification_manager.records)
         viewer.add_image(np.zeros(SHAPE, np.uint8), name="another")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +75,13 @@ def read_settings() -> Settings:
     )
 
 
-def follow_settings(on_settings: Callable[[Any], None]) -> None:
-    """Tell a method of an object, as long as that lives, after every change of the preferences."""
+def follow_settings(on_settings: Callable[[Any], None]) -> Callable[[], None]:
+    """Tell a method of an object after every change of the preferences, until what is returned is called."""
     with suppress(*_NOT_KEPT):
-        _stored().events.changed.connect(on_settings)
+        changed = _stored().events.changed
+        changed.connect(on_settings)
+        return partial(changed.disconnect, on_settings)
+    return lambda: None
 
 
 def _stored() -> Any:

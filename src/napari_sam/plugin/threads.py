@@ -77,6 +77,8 @@ class Threads(QObject):
     def _wait(self) -> None:
         self.stop()
         self._pool.waitForDone()
+        for _ in self._lasting.work():  # what came while its thread was ending: no event starts another one now
+            pass
 
 
 class _Signals(QObject):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEventLoop
+from qtpy.QtCore import QEvent, QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import napari
+    from qtpy.QtGui import QHideEvent
 
     from napari_sam.plugin.bench import OpenSegmenter
     from napari_sam.plugin.view import ImageView
@@ -69,6 +70,7 @@ class SamStacks(QWidget):
         self._annotations: dict[Image, Annotation] = {}
         self.annotation: Annotation | None = None
         self._seen: ImageView | None = None
+        self._is_unkept = False  # something changed that will be kept soon
         self.panel = Panel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -86,7 +88,6 @@ class SamStacks(QWidget):
         self._follow_viewer()
         self._list_layers()
         self._apply_settings()
-        follow_settings(self._on_settings)
         self._pick_first_image()
 
     # --- images
@@ -96,6 +97,7 @@ class SamStacks(QWidget):
         if self.annotation is not None:
             if self.annotation.image == image:  # either may come wrapped in napari's proxy
                 return
+            self._keep_now()
             self.annotation.suspend()
             self._show_layers(self.annotation, visible=False)
         self._fill_places(image)
@@ -114,6 +116,21 @@ class SamStacks(QWidget):
         """Go on when all that was asked for is there, for scripts; planes that are encoded ahead are not waited for."""
         while self._threads.work_at(self._desks.clicks, self._desks.writing):
             QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Keep the work at once: a widget that is hidden is perhaps being closed, and nothing comes after that."""
+        self._keep_now()
+        super().hideEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """End when the dock was closed: napari takes the widget out of it, and makes another one when asked again."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            QTimer.singleShot(0, self._end_if_undocked)
+        super().changeEvent(event)
+
+    def _end_if_undocked(self) -> None:
+        if self.parent() is None:  # a script may have put it into another dock at once
+            self.deleteLater()
 
     def _begin(self, image: Image) -> Annotation | None:
         try:
@@ -234,9 +251,14 @@ class SamStacks(QWidget):
                 self.panel.model.choose(work.model)
 
     def _keep(self) -> None:
-        if self.annotation is None:
-            return
-        self._submit(self._keeper.job(self.annotation, self.panel.model.model, self.panel.more.options()))
+        self._is_unkept = False
+        model, options = self.panel.model.model, self.panel.more.options()
+        self._do(lambda annotation: self._submit(self._keeper.job(annotation, model, options)))
+
+    def _keep_now(self) -> None:
+        """Keep what would be kept soon: it may be gone by then."""
+        if self._is_unkept:
+            self._keep()
 
     def _submit(self, job: Job | None) -> None:
         if job is not None:
@@ -253,8 +275,8 @@ class SamStacks(QWidget):
             on_tool=self._refresh_soon,
             on_plane=self._on_plane,
         )
-        rest = partial(_close, self._annotations)
-        for stop in (self._threads.stop, self._library_warnings.stop, self._follower.stop, rest):
+        settings, rest = follow_settings(self._on_settings), partial(_close, self._annotations)
+        for stop in (self._threads.stop, self._library_warnings.stop, self._follower.stop, settings, rest):
             self.destroyed.connect(stop)
 
     def _on_layers(self, layer: Layer | None) -> None:
@@ -264,6 +286,7 @@ class SamStacks(QWidget):
             self._use_point_soon()  # a layer that was just added is made the active one after this
 
     def _on_removed(self, layer: Layer) -> None:
+        self._keep_now()
         if (gone := self._annotations.pop(layer, None)) is not None:
             self._keeper.forget(gone)
             gone.close()
@@ -273,6 +296,7 @@ class SamStacks(QWidget):
             annotation.forget(layer)
         self._list_layers()
         self._on_change()
+        self._is_unkept = False  # napari takes all layers away before it closes: what they held was kept just now
 
     def _on_plane(self) -> None:
         self._refresh_soon()
@@ -285,6 +309,7 @@ class SamStacks(QWidget):
     # --- what is shown
 
     def _on_change(self) -> None:
+        self._is_unkept = True
         self._threads.wake()
         self._refresh_soon()
         self._keep_soon()

@@ -1,5 +1,6 @@
 """What a user does to an image, without a window: clicks, walks, commits, and what must not be lost."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,8 @@ from napari.components.overlays import BrushCircleOverlay
 from tests.plugin.fakes import RADIUS, FakeSegmenter, Studio, disc
 
 from napari_sam.cleanup import Cleanup
+from napari_sam.crops import Crop
+from napari_sam.plugin.status import describe
 
 SHAPE = (6, 40, 50)
 CLICK = (2, 20, 25)
@@ -386,6 +389,35 @@ def test_a_plane_that_is_right_becomes_an_anchor_as_it_is(studio):
     assert (prompts[-1].plane, start, stop) == ((4,), 2, 6)
     studio.annotation.go_to_weakest()
     assert studio.annotation.plane not in [(2,), (4,)]
+
+
+def test_a_plane_where_the_walk_found_nothing_can_be_right_and_says_so(studio):
+    """The weakest plane is often the one where a walk has ended, and nothing said what that meant."""
+    planes = studio.segmenter.propagate
+
+    def propagate(*args, **options):
+        return (
+            replace(one, crop=Crop.empty(SHAPE[1:])) if one.plane == (5,) else one for one in planes(*args, **options)
+        )
+
+    studio.segmenter.propagate = propagate
+    studio.click(*CLICK)
+    studio.annotation.propagate()
+    studio.work()
+    studio.annotation.go_to_weakest()
+    assert studio.annotation.plane == (5,)
+    assert describe(studio.annotation, {"confirm": "Shift+W"}).startswith(
+        "Propagation ended before this plane: if the object is here, click on it; if not, press Shift+W."
+    )
+    studio.annotation.confirm()
+    assert not studio.annotation.prompts()[-1].mask
+    studio.segmenter.propagate = planes  # which would find something there
+    studio.annotation.propagate()
+    studio.work()
+    np.testing.assert_array_equal(studio.preview, _object(*range(5)))
+    studio.annotation.go_to_weakest()
+    assert studio.annotation.plane != (5,)
+    assert "ended before" not in describe(studio.annotation, {"confirm": "Shift+W"})
 
 
 def test_a_plane_that_was_found_right_can_be_taken_back(studio):

@@ -151,7 +151,7 @@ def test_a_click_before_the_work_of_the_time_before_was_found_does_not_overwrite
         for found in job.run():
             job.on_step(found)
     assert keeping_it.offered is None
-    assert path.with_suffix(".before.json").read_text() == before
+    assert path.with_suffix(".before-1.json").read_text() == before
 
 
 def test_work_of_the_time_before_is_set_aside_and_not_overwritten(studio, path):
@@ -160,4 +160,33 @@ def test_work_of_the_time_before_is_set_aside_and_not_overwritten(studio, path):
     before = path.read_text()
     keeping.set_aside(path)
     assert keeping.kept(path) is None
-    assert path.with_suffix(".before.json").read_text() == before
+    path.write_text("of another day")
+    keeping.set_aside(path)
+    assert path.with_suffix(".before-1.json").read_text() == before
+    assert path.with_suffix(".before-2.json").read_text() == "of another day"
+
+
+def test_what_was_begun_hides_the_offer_and_gives_it_back_when_it_is_undone(studio, path, monkeypatch):
+    """Restore stayed after the first click and would have put the last session in the place of new work."""
+    studio.click(*CLICK)
+    _write(path, studio)
+    before = json.loads(path.read_text())
+    monkeypatch.setattr(keeper, "kept_at", lambda annotation, folder: path)
+    other, keeping_it = Studio(np.zeros(SHAPE, np.uint8)), keeper.Keeper()
+    _run(keeping_it.look(other.annotation))
+    assert keeping_it.offered is not None
+    other.click(1, 5, 5)
+    assert keeping_it.offered is None
+    _run(keeping_it.job(other.annotation, "nano", {}))
+    other.undo()
+    assert keeping_it.offered is not None
+    _run(keeping_it.job(other.annotation, "nano", {}))
+    assert json.loads(path.read_text()) == before
+    other.click(1, 5, 5)
+    other.commit()
+    assert keeping_it.offered is None
+
+
+def _run(job):
+    for found in job.run():
+        job.on_step(found)

@@ -25,6 +25,7 @@ from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.places import model_rows
 from napari_sam.plugin.settings import KEYS, PLUGIN, Settings
 from napari_sam.plugin.widget import SamStacks
+from napari_sam.prompt_files import read_prompts
 
 SHAPE = (5, 40, 50)
 CLICK = (2, 20, 25)
@@ -156,6 +157,61 @@ def test_the_pieces_that_are_kept_can_be_chosen(studio, qtbot):
     _walk(widget, qtbot)
     assert widget.annotation.segmenter.components == "all"
     assert widget.panel.more.options()["pieces"] == "all"
+
+
+def test_discard_forgets_the_object_and_reopen_takes_a_committed_one_up_again(studio, qtbot):
+    _, widget = studio
+    annotation = widget.annotation
+    _click(widget, qtbot)
+    _press(widget.panel.discard, qtbot)
+    assert not annotation.session.object_ids
+    assert len(annotation.stage.points.data) == 0
+    _click(widget, qtbot)
+    _press(widget.panel.commit, qtbot)
+    _rest(widget, qtbot)
+    committed = widget.panel.object_id.value() - 1
+    widget.panel.object_id.setValue(committed)
+    _press(widget.panel.more.reopen, qtbot)
+    assert annotation.session.object_ids == {committed}
+    np.testing.assert_array_equal(annotation.stage.points.data, [CLICK])
+
+
+def test_reopening_what_was_not_committed_here_says_what_to_do(studio, qtbot):
+    _, widget = studio
+    with notification_manager:
+        _press(widget.panel.more.reopen, qtbot)
+        assert "press Use label" in notification_manager.records[-1].message
+
+
+def test_a_label_that_is_picked_becomes_an_anchor_of_the_object(studio, qtbot):
+    viewer, widget = studio
+    mine = np.zeros(SHAPE, int)
+    mine[CLICK[0], 5:9, 5:9] = 3
+    labels = viewer.add_labels(mine, name="mine")
+    box = widget.panel.result
+    box.activated.emit(box.findText("mine"))
+    _rest(widget, qtbot)
+    labels.selected_label = 3
+    _press(widget.panel.more.use_labels, qtbot)
+    np.testing.assert_array_equal(widget.annotation.draft.mask.full(), mine[CLICK[0]] == 3)
+    assert widget.annotation.draft.is_anchor
+
+
+def test_saved_prompts_are_what_the_command_line_reads(studio, qtbot, monkeypatch, tmp_path):
+    _, widget = studio
+    path = tmp_path / "stack.prompts.json"
+    _click(widget, qtbot)
+    asked = []
+    monkeypatch.setattr(
+        widget_module.QFileDialog, "getSaveFileName", lambda *args: asked.append(args[2]) or (str(path), "")
+    )
+    _press(widget.panel.more.save, qtbot)
+    assert asked == ["stack.prompts.json"]
+    assert tuple(read_prompts(path)) == widget.annotation.prompts()
+    monkeypatch.setattr(widget_module.QFileDialog, "getSaveFileName", lambda *args: ("", ""))
+    path.unlink()
+    _press(widget.panel.more.save, qtbot)
+    assert not path.exists()
 
 
 def test_an_image_without_other_planes_has_no_controls_for_them(studio, qtbot):

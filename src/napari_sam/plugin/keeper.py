@@ -23,37 +23,38 @@ class Keeper:
     ----------
     on_offer : callable
         Told that something is offered.
-
-    Attributes
-    ----------
-    offered : Work or None
-        What can be gone on with on the image at hand.
     """
 
     def __init__(self, on_offer: Callable[[], None] = lambda: None) -> None:
-        self.offered: Work | None = None
+        self._found: Work | None = None  # of the time before, on the image at hand
         self._begun: set[Annotation] = set()  # whose file is of this time
         self._at: Annotation | None = None
         self._on_offer = on_offer
 
+    @property
+    def offered(self) -> Work | None:
+        """What can be gone on with on the image at hand; None as long as it would take the place of something."""
+        is_free = self._at is not None and not self._at.session.object_ids and not self._at.session.commits
+        return self._found if is_free else None
+
     def look(self, annotation: Annotation | None) -> Job | None:
         """Make the job that looks for work of the time before; None if something is begun already."""
-        self.offered, self._at = None, annotation
+        self._found, self._at = None, annotation
         if annotation is None or not self._is_new(annotation) or (path := _path(annotation)) is None:
             return None
 
         def offer(work: Work | None) -> None:
             """Offer what was found, unless something was begun meanwhile."""
             if self._at is annotation and self._is_new(annotation):
-                self.offered = work
+                self._found = work
                 self._on_offer()
 
         return Job(key="look", urgency=0, run=lambda: iter([kept(path)]), on_step=offer)
 
     def restore(self, annotation: Annotation) -> Work | None:
         """Go on with what is offered; its model and its options are for the caller to choose."""
-        work, self.offered = self.offered, None
-        if work is not None:
+        if (work := self.offered) is not None:
+            self._found = None
             self._begun.add(annotation)
             restore(annotation, work)
         return work
@@ -61,9 +62,11 @@ class Keeper:
     def job(self, annotation: Annotation, model: str, options: Mapping[str, Any]) -> Job | None:
         """Make the job that keeps the work of this moment; None if there is nothing, or nowhere to keep it.
 
-        What is there of the time before and was not taken is set aside.
+        What is there of the time before and was not taken is set aside, and put back if what was begun is undone.
         """
         path, work = _path(annotation), work_of(annotation, model, options)
+        if not work.object_ids and annotation in self._begun and annotation is self._at:
+            work = self.offered or work
         if path is None or not work.object_ids:
             return None
         if annotation not in self._begun:

@@ -12,6 +12,7 @@ import json
 import os
 import zlib
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -123,9 +124,10 @@ def keep(path: Path, work: Work) -> Iterator[None]:
 
 
 def set_aside(path: Path) -> None:
-    """Keep the work of the time before under another name: something else is begun."""
+    """Keep the work of the time before under the next number that is free: something else is begun."""
     if path.exists():
-        path.replace(path.with_suffix(".before.json"))
+        names = (path.with_suffix(f".before-{number}.json") for number in count(1))
+        path.replace(next(name for name in names if not name.exists()))
 
 
 def kept(path: Path | None) -> Work | None:

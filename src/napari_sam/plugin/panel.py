@@ -190,7 +190,8 @@ class Panel(QWidget):
         self.confirm = self.keyed.button(
             "Right as it is",
             "confirm",
-            "The mask of this plane needs no correction: Propagate keeps it, and goes on from it.",
+            "The mask of this plane needs no correction: Propagate keeps it, and goes on from it. Where there is none: "
+            "the object is really not here, and Propagate ends before this plane.",
         )
         column = QVBoxLayout()
         column.setSpacing(3)

@@ -56,6 +56,9 @@ def _next(annotation: Annotation, keys: Mapping[str, str]) -> str:
     if not own:
         which = "the next object" if annotation.result.entries or annotation.session.drafts else "an object"
         return f"Click on {which}, or choose Box and drag around it.{_waiting(annotation, keys)}"
+    if (here := annotation.draft) is not None and here.origin == "walked" and not here.mask:
+        absent = keys.get("confirm") or "Right as it is"
+        return f"Propagation ended before this plane: if the object is here, click on it; if not, press {absent}."
     if any(draft.origin == "walked" for draft in own):
         weakest = _key(keys, "weakest_plane", " ({})")
         right = _key(keys, "confirm", " or say that it is right ({})")

@@ -24,7 +24,7 @@ from quality import DATA, read_volume
 from napari_sam import Segmenter, load_sam
 from napari_sam.evaluation.corrections import correct_at_random, correct_the_weakest
 from napari_sam.evaluation.reliability import PlaneScore, score_confidence
-from napari_sam.evaluation.scores import Target
+from napari_sam.evaluation.scores import Target, volume_targets
 from napari_sam.evaluation.throughput import Throughput, measure_throughput
 from napari_sam.evaluation.walk_report import (
     corrections_table,
@@ -40,6 +40,7 @@ from napari_sam.model.sam import Sam
 CORRECTIONS: dict[str, Way] = {"weakest": correct_the_weakest, "random": correct_at_random}
 ON_DEMAND: dict[str, Way] = {"three axes": walk_along_three_axes}  # for cubic voxels
 ROWS = [*WAYS, "confidence", *CORRECTIONS, "throughput"]
+_FEW_PLANES = 3
 Measured = WalkScore | PlaneScore | Throughput
 T = TypeVar("T")
 
@@ -54,6 +55,7 @@ def main(
     data: Path = DATA,
     volumes: list[str] | None = None,
     objects: int | None = None,
+    every: int = 1,
     rows: list[str] | None = None,
     draws: int = 2,
     bfloat16: bool = False,
@@ -74,6 +76,8 @@ def main(
         Names of volumes; all by default, those with the fewest pixels first.
     objects
         The first so many objects of each volume; all 10 to 20 by default.
+    every
+        Keep one plane of so many, as if the planes lay farther apart, and the objects that are still on three of them.
     rows
         Names of rows; by default all but "three axes", which is for volumes of cubic voxels.
     draws
@@ -86,7 +90,13 @@ def main(
         Folder in which encoded planes are kept for the next time; by default in memory.
     """
     sam = load_sam(model, dtype=torch.bfloat16 if bfloat16 else torch.float32)
-    settings = {"weights_sha256": sam.weights_sha256, "objects": objects, "draws": draws, "bfloat16": bfloat16}
+    settings = {
+        "weights_sha256": sam.weights_sha256,
+        "objects": objects,
+        "every": every,
+        "draws": draws,
+        "bfloat16": bfloat16,
+    }
     report = resume(output, {"model": model} | settings)
     for name in chosen("volumes", volumes, names(data)):
         rows_done = report["volumes"].setdefault(name, {})
@@ -94,7 +104,7 @@ def main(
         if not missing:
             continue
         started = perf_counter()
-        volume, targets = open_volume(sam, data, name, objects, cache)
+        volume, targets = open_volume(sam, data, name, objects, every, cache)
         for row in missing:
             if minutes is not None and perf_counter() - started > 60 * minutes:
                 print(f"{name}: {minutes:g} minutes are over, {row} is left out", file=sys.stderr)
@@ -122,15 +132,18 @@ def measure(row: str, volume: Volume, targets: list[Target], draws: int) -> Iter
 
 
 def open_volume(
-    sam: Sam, data: Path, name: str, objects: int | None, cache: Path | None
+    sam: Sam, data: Path, name: str, objects: int | None, every: int, cache: Path | None
 ) -> tuple[Volume, list[Target]]:
     """Read and encode a volume; its objects are the first of those in eval_objects.json."""
-    image, truth = read_volume(data, name)
+    image, truth = (array[::every] for array in read_volume(data, name))
     volume = Volume(Segmenter(image, sam, cache=cache), truth)
     for _ in volume.seg.embed():
         pass
     picked = json.loads((data / "3d" / "eval_objects.json").read_text())[name]["picked"][:objects]
-    return volume, [Target(each["id"], (each["start_z"],), tuple(each["start_yx"])) for each in picked]
+    if every == 1:
+        return volume, [Target(each["id"], (each["start_z"],), tuple(each["start_yx"])) for each in picked]
+    left = {target.object_id: target for target in volume_targets(truth, min_planes=_FEW_PLANES)}
+    return volume, [left[each["id"]] for each in picked if each["id"] in left]
 
 
 def names(data: Path) -> list[str]:
@@ -181,7 +194,8 @@ def describe(report: dict[str, Any]) -> str:
     """Say in a sentence what was measured."""
     objects = "all objects" if report["objects"] is None else f"the first {report['objects']} objects"
     precision = "bfloat16" if report["bfloat16"] else "float32"
-    return f"{report['model']} ({report['weights_sha256'][:8]}, {precision}), {objects} of eval_objects.json."
+    kept = "" if report["every"] == 1 else f", one plane of {report['every']}"
+    return f"{report['model']} ({report['weights_sha256'][:8]}, {precision}), {objects} of eval_objects.json{kept}."
 
 
 def read(kind: type[T], rows: dict[str, Any], wanted: list[str]) -> list[T]:

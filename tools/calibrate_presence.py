@@ -16,6 +16,7 @@ import numpy as np
 from calibrate_confidence import fit, gather
 from napari_sam import Evidence, StopRules
 from napari_sam.evaluation.scores import iou
+from napari_sam.evaluation.walks import ENDLESS
 from napari_sam.presence import LOST, Course
 
 if TYPE_CHECKING:
@@ -24,15 +25,6 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Target
     from napari_sam.evaluation.walks import Volume
 
-ENDLESS = StopRules(
-    min_predicted_iou=0,
-    max_area_ratio=np.inf,
-    min_overlap=0,
-    min_presence=0,
-    min_faded_presence=0,
-    dip=False,
-    max_missing=0,
-)
 THRESHOLDS = (0.4, 0.5, 0.6, 0.7)  # of the presence
 _GONE = 0.2  # IoU with the truth below which the mask no longer is of the object
 _BEYOND = 6  # planes that a walk is followed after its object has ended
@@ -59,8 +51,7 @@ def walks(volume: Volume, targets: Sequence[Target]) -> Iterator[Walk]:
     for target in targets:
         extent, start = volume.extent(target), target.plane[0]
         low, high = max(0, extent[0] - _BEYOND), min(len(volume.truth), extent[-1] + 1 + _BEYOND)
-        volume.seg.labels[...] = 0
-        found = volume.seg.propagate([volume.first_prompt(target)], start=low, stop=high, rules=ENDLESS)
+        found = volume.walk([volume.first_prompt(target)], start=low, stop=high, rules=ENDLESS)
         steps: dict[int, Step] = {}
         for each in found:
             true = volume.mask(target, each.plane[0])

@@ -34,6 +34,11 @@ def test_more_true_planes_are_at_least_as_good(volume):
     assert ious(volume, WAYS["between truths"])["3 true planes", 1] > ious(volume, WAYS["true mask"])["true mask", 1]
 
 
+def test_a_walk_with_known_ends_goes_neither_beyond_them_nor_less_far(volume):
+    for target, _, masks in WAYS["ends known"](volume, [ONE, TWO]):
+        assert sorted(masks) == list(volume.extent(target))
+
+
 def test_corrections_bring_a_walk_to_the_truth(volume):
     scores = [score_walk(volume, found) for found in correct_the_weakest(volume, [ONE])]
     assert [score.way for score in scores] == [f"weakest, {count} corrected" for count in (1, 2, 4)]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sam.evaluation.scores import Target, first_prompt
 from napari_sam.plane_mask import PlaneMask, latest
 from napari_sam.prompts import Prompt
+from napari_sam.step import StopRules
 
 if TYPE_CHECKING:
     from napari_sam.segmenter import Segmenter
@@ -21,6 +22,16 @@ Mask = NDArray[np.bool_]  # (h, w)
 Labels = NDArray[np.integer[Any]]
 Masks = Mapping[int, Mask]  # of one object, by position along the first axis; a position without one is empty
 Found = tuple[Target, str, Masks]  # an object, the way in which it was found, and its masks
+
+ENDLESS = StopRules(
+    min_predicted_iou=0,
+    max_area_ratio=np.inf,
+    min_overlap=0,
+    min_presence=0,
+    min_faded_presence=0,
+    dip=False,
+    max_missing=0,
+)  # a walk goes on to the end of its range, unless nothing at all is left of the object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,10 +77,11 @@ class Volume:
         start: int | None = None,
         stop: int | None = None,
         step: StepPrompt | None = None,
+        rules: StopRules | None = None,
     ) -> list[PlaneMask]:
         """Propagate into empty labels."""
         self.seg.labels[...] = 0
-        return list(self.seg.propagate(prompts, start=start, stop=stop, step=step))
+        return list(self.seg.propagate(prompts, start=start, stop=stop, step=step, rules=rules))
 
 
 @dataclass(frozen=True, slots=True)

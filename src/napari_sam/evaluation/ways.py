@@ -11,7 +11,7 @@ import numpy as np
 from napari_sam.evaluation.baselines import interpolate
 from napari_sam.evaluation.reprompting import CRITERIA, PROJECTIONS, THRESHOLDS, cut, reprompt
 from napari_sam.evaluation.scores import Target
-from napari_sam.evaluation.walks import Found, Mask, Volume, by_position
+from napari_sam.evaluation.walks import ENDLESS, Found, Mask, Volume, by_position
 from napari_sam.fuse import propagate_and_vote
 from napari_sam.step import StepPrompt
 
@@ -45,6 +45,15 @@ def walk_from_truth(volume: Volume, targets: Sequence[Target]) -> Iterator[Found
     """Propagate each object alone from its true mask: what the first decode costs."""
     for target in targets:
         yield _walked(volume, target, "true mask", [volume.painted(target, target.plane[0])])
+
+
+def walk_with_known_ends(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
+    """Propagate each object alone from a click with a tight box, as far as it truly goes: what the rules cost."""
+    for target in targets:
+        extent = volume.extent(target)
+        prompts = [volume.first_prompt(target)]
+        found = volume.walk(prompts, start=extent[0], stop=extent[-1] + 1, rules=ENDLESS)
+        yield target, "click + box, ends known", by_position(found, target.object_id)
 
 
 def walk_between_truths(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
@@ -126,6 +135,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
         "click + box": walk_from_click_and_box,
         "click": walk_from_click,
         "true mask": walk_from_truth,
+        "ends known": walk_with_known_ends,
         "together": walk_together,
         "parts": walk_with_parts,
         "rival": reprompted,

@@ -32,7 +32,7 @@ from napari_sam.checkpoints import load_sam
 from napari_sam.model.config import CONFIGS
 from napari_sam.model.sam import build_sam
 from napari_sam.training.affinities import Pupil
-from napari_sam.training.dataset import Labels, Source
+from napari_sam.training.dataset import Labels, Pixels, Source
 from napari_sam.training.lesson import CropLesson
 from napari_sam.training.painting import repaint
 from napari_sam.training.recipe import Recipe
@@ -52,7 +52,7 @@ _SAVE_EVERY = 180.0  # seconds
 _LOG_EVERY = 10  # steps
 _SYNTHETIC_STACKS, _SYNTHETIC_SHAPE, _SYNTHETIC_SEED = 130, (5, 288, 288), 77
 _PACKED_STACKS, _PACKED_SHAPE = 40, (16, 192, 192)
-_REPAINTED_BLOCKS, _MANY = 240, 3  # a block shows so many objects
+_REPAINTED_BLOCKS, _MANY = 300, 3  # a block shows so many objects
 _CUBIC = 50  # planes: volumes of so many along every axis are also cut across
 
 
@@ -72,13 +72,13 @@ PLANES = {
     "axondeepseg_axons_em": Share(0.05, 1.0),
 }
 VOLUMES = {
-    "fibsem_medulla_ts2": Share(0.30, 2.0),
+    "fibsem_medulla_ts2": Share(0.36, 2.0),
     "fibsem_medulla_gala_train": Share(0.08, 2.5),
     "plant_ovule_membrane": Share(0.05, 3.0),
     "plant_ovule_nuclei_1135": Share(0.10, 4.0),
 }
 SYNTHETIC, PACKED, CONFOCAL = Share(0.24, 1.5), Share(0.11, 2.0), Share(0.11, 2.5)
-REPAINTED = Share(0.2, 1.3)
+REPAINTED = Share(0.3, 1.3)
 
 
 def main() -> None:
@@ -179,25 +179,31 @@ def make_synthetic(rank: int) -> list[Source]:
 
 
 def repainted(sources: list[Source], rank: int) -> Source:
-    """Paint blocks of real labels anew, for one process."""
+    """Paint blocks of real labels anew, for one process; the real image shines through every other one."""
     rng = np.random.default_rng([_SYNTHETIC_SEED + 1, rank])
     weights = np.array([source.weight for source in sources])
-    drawn = rng.choice(len(sources), _REPAINTED_BLOCKS, p=weights / weights.sum())
-    blocks = [block for block in (_block(sources[i], rng) for i in drawn) if len(np.unique(block)) > _MANY]
-    return Source("repainted", [repaint(block, rng) for block in blocks], blocks, REPAINTED.weight, REPAINTED.zoom)
+    drawn = (sources[i] for i in rng.choice(len(sources), _REPAINTED_BLOCKS, p=weights / weights.sum()))
+    blocks = [(real, block) for real, block in (_block(source, rng) for source in drawn) if block.max() >= _MANY]
+    images = [repaint(block, rng, over=real if rng.random() < 0.5 else None) for real, block in blocks]
+    return Source("repainted", images, [block for _, block in blocks], REPAINTED.weight, REPAINTED.zoom)
 
 
-def _block(source: Source, rng: np.random.Generator) -> Labels:
-    """Cut a block out of labels at random, in pixels of about the size of those in other sets; ids from 0 or 1 on."""
-    labels = source.labels[rng.integers(len(source.labels))]
+def _block(source: Source, rng: np.random.Generator) -> tuple[Pixels, Labels]:
+    """Cut a block out at random, in pixels of about the size of those in other sets: grey image; ids from 0 or 1 on."""
+    stack = rng.integers(len(source.labels))
+    image, labels = source.images[stack], source.labels[stack]
+    image = image.mean(-1) if image.ndim > labels.ndim else image
     if min(labels.shape) >= _CUBIC:
-        labels = np.moveaxis(labels, rng.integers(3), 0)
+        axis = rng.integers(3)
+        image, labels = np.moveaxis(image, axis, 0), np.moveaxis(labels, axis, 0)
     fine = source.zoom >= REPAINTED.zoom + 0.5
     depth, height, width = _SYNTHETIC_SHAPE
     most = (depth, height // 2, width // 2) if fine else _SYNTHETIC_SHAPE
     start = [int(rng.integers(max(1, side - limit + 1))) for side, limit in zip(labels.shape, most, strict=True)]
-    block = relabel_sequential(labels[tuple(slice(a, a + limit) for a, limit in zip(start, most, strict=True))])[0]
-    return np.asarray(block.repeat(2, 1).repeat(2, 2) if fine else block, np.int32)
+    window = tuple(slice(a, a + limit) for a, limit in zip(start, most, strict=True))
+    each = 2 if fine else 1
+    real, block = (x[window].repeat(each, 1).repeat(each, 2) for x in (image, labels))
+    return real, np.asarray(relabel_sequential(block)[0], np.int32)
 
 
 def _describe(sources: list[Source], recipe: Recipe, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -29,6 +29,14 @@ def test_the_same_chance_paints_the_same_image(labels):
     assert (repaint(labels, np.random.default_rng(1)) == repaint(labels, np.random.default_rng(1))).all()
 
 
+def test_the_real_image_shines_through(labels):
+    real = np.random.default_rng(5).integers(0, 4000, labels.shape)
+    plain, over = (repaint(labels, np.random.default_rng(2), over=each) for each in (None, real))
+    alike = [np.corrcoef(real.ravel(), image.ravel())[0, 1] for image in (plain, over)]
+    assert abs(alike[0]) < 0.1
+    assert alike[1] > 0.2
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_objects_that_touch_are_told_apart_by_a_rim(seed):
     labels = np.ones((1, 64, 64), int)

@@ -54,7 +54,7 @@ def paint(labels: np.ndarray, rng: np.random.Generator, *, touching: bool) -> np
     return np.asarray(np.clip(image * 255, 0, 255), np.uint8)
 
 
-def repaint(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def repaint(labels: np.ndarray, rng: np.random.Generator, *, over: np.ndarray | None = None) -> np.ndarray:
     """Show real objects as no microscope has shown them.
 
     Their shapes are true, and everything else is drawn at random (Billot et al. 2023, "SynthSeg"): brightness, rims,
@@ -66,6 +66,8 @@ def repaint(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         0 is background.
     rng : np.random.Generator
         Source of chance.
+    over : ndarray of the same shape, optional
+        The real image, which then shines through by a share drawn at random, and adds a true texture.
 
     Returns
     -------
@@ -76,7 +78,15 @@ def repaint(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         image += _relief(labels, rng)
     if rng.random() < 0.6:
         image += _specks(labels, rng)
+    if over is not None:
+        image += rng.uniform(0.25, 0.75) * (_stretched(over) - image)
     return np.asarray(np.clip(image * 255, 0, 255), np.uint8)
+
+
+def _stretched(image: np.ndarray) -> np.ndarray:
+    """Bring nearly all brightness into 0..1."""
+    low, high = np.percentile(image, (1, 99))
+    return np.asarray(np.clip((image - low) / (high - low + 1e-9), 0, 1), np.float32)
 
 
 def _relief(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

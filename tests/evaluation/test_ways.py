@@ -26,7 +26,9 @@ def test_every_way_finds_both_objects(volume, name):
 
 
 def test_what_is_given_the_true_extent_is_perfect_on_a_straight_object(volume):
-    perfect = {**ious(volume, WAYS["copied"]), **ious(volume, WAYS["interpolated"]), **ious(volume, WAYS["model"])}
+    perfect = {}
+    for name in ("copied", "copied by one step", "interpolated", "model"):
+        perfect |= ious(volume, WAYS[name])
     assert set(perfect.values()) == {1.0}
 
 
@@ -59,6 +61,19 @@ def test_random_corrections_are_the_same_each_time_and_counted_per_draw(volume):
     )
     assert first == again
     assert [score.way for score in first].count("random, 1 corrected") == 2
+
+
+def test_no_plane_is_corrected_twice_if_the_walk_has_changed_its_mind(volume):
+    propagate, corrected = volume.seg.propagate, []
+
+    def twice(prompts, **options):
+        corrected.append([prompt.plane for prompt in prompts])
+        found = list(propagate(prompts, **options))
+        return [*found, *found]
+
+    volume.seg.propagate = twice
+    assert len(list(correct_at_random(volume, [ONE], draws=5))) == 15
+    assert all(len(set(planes)) == len(planes) for planes in corrected)
 
 
 def test_interpolation_moves_the_outline_evenly():

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam.confidence import is_anchor, weakest
 from napari_sam.evaluation.walks import Found, Volume, by_position
+from napari_sam.plane_mask import latest
 
 if TYPE_CHECKING:
     from napari_sam.evaluation.scores import Target
@@ -66,6 +67,6 @@ def correct_at_random(volume: Volume, targets: Sequence[Target], *, draws: int =
 
 def _draw(rng: np.random.Generator, found: Sequence[PlaneMask], count: int) -> list[PlaneMask]:
     """Draw planes that the walk decided itself."""
-    decided = [each for each in found if not is_anchor(each)]
+    decided = [each for each in latest(found) if not is_anchor(each)]
     drawn = rng.choice(len(decided), min(count, len(decided)), replace=False)
     return [decided[i] for i in drawn]

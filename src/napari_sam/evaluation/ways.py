@@ -110,6 +110,13 @@ def copied(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
         yield target, "copied true mask (true extent)", dict.fromkeys(extent, true)
 
 
+def copied_by_one_step(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
+    """Copy the truth of each plane to the next one, away from the start: what one step of a walk has to beat."""
+    for target in targets:
+        masks = {z: volume.mask(target, _nearer(z, target.plane[0])) for z in volume.extent(target)}
+        yield target, "copy: one step from the truth", masks
+
+
 def interpolated(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
     """Interpolate between the true masks of the first, the start and the last plane."""
     for target in targets:
@@ -140,6 +147,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
         "parts": walk_with_parts,
         "rival": reprompted,
         "copied": copied,
+        "copied by one step": copied_by_one_step,
         "interpolated": interpolated,
         "between truths": walk_between_truths,
         "model": limits_of_the_model,
@@ -164,8 +172,13 @@ def _one_step_from_truth(volume: Volume, target: Target, extent: range) -> dict[
     masks = {start: volume.mask(target, start)}
     for position in extent:
         if position != start:
-            before = position - int(np.sign(position - start))
+            before = _nearer(position, start)
             low, high = sorted((before, position))
             found = volume.walk([volume.painted(target, before)], start=low, stop=high + 1)
             masks |= {p: mask for p, mask in by_position(found, target.object_id).items() if p == position}
     return masks
+
+
+def _nearer(position: int, start: int) -> int:
+    """Return the position that is a step nearer to the start, or the start itself."""
+    return position - int(np.sign(position - start))

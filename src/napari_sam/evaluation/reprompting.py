@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from napari_sam.evaluation.scores import iou
 from napari_sam.evaluation.user import interior_point, tight_box
-from napari_sam.predictor import predict
 from napari_sam.prompts import Prompt
+from napari_sam.views import predict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,7 +110,7 @@ def project(mask: Mask, plane: tuple[int, ...], projection: Projection) -> Promp
 
 def _decode(cache: EmbeddingCache, prompt: Prompt, before: Mask | None = None) -> Reprompted:
     """Decode one mask; its overlap is that with the mask of the plane before."""
-    embedding = cache.get_or_encode(prompt.plane)
+    embedding = cache.embedding(prompt.plane)
     prediction = predict(cache.sam, embedding, [prompt], multimask_output=False)[0]
     mask = prediction.masks[0]
     overlap = 1.0 if before is None else iou(mask, before)

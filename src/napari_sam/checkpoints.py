@@ -64,7 +64,7 @@ _NANO = "Small model for microscopy that comes with the package and needs no dow
 
 REGISTRY: Mapping[str, Checkpoint] = MappingProxyType(
     {
-        "nano": Checkpoint("nano", None, None, "BSD-3-Clause and Apache-2.0", 12_225_000, _NANO),
+        "nano": Checkpoint("nano", None, None, "BSD-3-Clause and Apache-2.0", 13_757_000, _NANO),
         "vit_b": _official("vit_b", "sam_vit_b_01ec64.pth", _VIT_B, 375_042_383),
         "vit_l": _official("vit_l", "sam_vit_l_0b3195.pth", _VIT_L, 1_249_524_607),
         "vit_h": _official("vit_h", "sam_vit_h_4b8939.pth", _VIT_H, 2_564_550_879),

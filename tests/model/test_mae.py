@@ -9,7 +9,7 @@ from napari_sam.model.mae import MaskedAutoencoder, encode_visible_tokens, norma
 from napari_sam.model.nano_encoder import NanoEncoder
 
 VIT = ViTConfig(embed_dim=32, depth=2, num_heads=2, global_attn_indexes=(1,), img_size=64, window_size=2, out_chans=32)
-NANO = NanoEncoderConfig(width=16, skips=(4, 4), blocks=(1, 1))
+NANO = NanoEncoderConfig(width=16, skips=(4, 4), blocks=(1, 1, 1))
 
 
 def build(kind):

@@ -39,6 +39,16 @@ def test_the_skips_keep_their_place_in_the_image(rng: torch.Generator) -> None:
         assert (old[..., 40 // stride :, 70 // stride :] - new[..., 40 // stride :, 70 // stride :]).abs().max() > 1e-3
 
 
+def test_the_skip_at_stride_4_learns_from_the_fused_features(rng: torch.Generator) -> None:
+    encoder = NanoEncoder(CONFIG)
+    image = torch.randn(1, 3, 64, 96, generator=rng)
+    alone, skip2 = split_embedding(encoder(image), CONFIG)[1:]
+    torch.nn.init.normal_(encoder.from8.weight, generator=rng)
+    informed, same_skip2 = split_embedding(encoder(image), CONFIG)[1:]
+    assert (informed - alone).abs().mean() > 0.1 * alone.abs().mean()
+    assert_close(same_skip2, skip2)
+
+
 def test_a_batch_is_encoded_like_its_images_one_by_one(rng: torch.Generator) -> None:
     encoder = NanoEncoder(CONFIG)
     images = torch.randn(2, 3, 64, 64, generator=rng)

@@ -45,7 +45,7 @@ def fresh_nano(monkeypatch):
     monkeypatch.setattr(dataset, "CROP", 64)
     config = replace(
         CONFIGS["nano"],
-        image_encoder=NanoEncoderConfig(width=16, skips=(4, 4), blocks=(1, 1)),
+        image_encoder=NanoEncoderConfig(width=16, skips=(4, 4), blocks=(1, 1, 1)),
         decoder=DecoderConfig(dim=16, num_heads=2, mlp_dim=16, iou_hidden=8, mask_in_chans=8, unit=64, mixing=8),
     )
 

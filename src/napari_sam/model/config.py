@@ -101,13 +101,16 @@ class NanoEncoderConfig:
         Channels of the fused features at stride 8.
     skips : tuple[int, int]
         Channels of the skip features at strides 4 and 2.
-    blocks : tuple[int, int]
-        Residual blocks at strides 16 and 8.
+    width4 : int
+        Channels at stride 4, where the fused features meet the trunk's.
+    blocks : tuple[int, int, int]
+        Residual blocks at strides 16, 8 and 4.
     """
 
     width: int = 128
     skips: tuple[int, int] = (16, 4)
-    blocks: tuple[int, int] = (3, 4)
+    width4: int = 64
+    blocks: tuple[int, int, int] = (5, 4, 2)
 
     @property
     def out_chans(self) -> int:

@@ -44,7 +44,11 @@ class NanoEncoder(nn.Module):
         self.blocks16 = nn.Sequential(*(ResidualBlock(width) for _ in range(config.blocks[0])))
         self.blocks8 = nn.Sequential(*(ResidualBlock(width, dilation=1 + i % 2) for i in range(config.blocks[1])))
         self.norm = LayerNorm2d(width)
-        self.skip4 = nn.Sequential(nn.Conv2d(24, 32, 3, padding=1), nn.ReLU(), Conv1x1(32, at4))
+        self.level4 = nn.Sequential(nn.Conv2d(24, config.width4, 3, padding=1), nn.ReLU())
+        self.from8 = Conv1x1(width, config.width4)
+        nn.init.zeros_(self.from8.weight)  # like a residual block, it does nothing at first
+        self.blocks4 = nn.Sequential(*(ResidualBlock(config.width4) for _ in range(config.blocks[2])))
+        self.skip4 = Conv1x1(config.width4, at4)
         self.skip2 = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), Conv1x1(16, at2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -52,7 +56,8 @@ class NanoEncoder(nn.Module):
         levels = self.trunk(x.contiguous(memory_format=torch.channels_last))
         fused = self.blocks16(self.level16(levels[16]) + _double(self.level32(levels[32])))
         fused = self.norm(self.blocks8(self.level8(levels[8]) + _double(fused)))  # (B, width, H/8, W/8)
-        skip4 = F.pixel_unshuffle(self.skip4(levels[4]), 2)  # (B, 4*at4, H/8, W/8)
+        fine = self.blocks4(self.level4(levels[4]) + _double(self.from8(fused)))  # (B, width4, H/4, W/4)
+        skip4 = F.pixel_unshuffle(self.skip4(fine), 2)  # (B, 4*at4, H/8, W/8)
         skip2 = F.pixel_unshuffle(self.skip2(levels[2]), 4)  # (B, 16*at2, H/8, W/8)
         return torch.cat([fused, skip4, skip2], dim=1)
 

@@ -111,8 +111,13 @@ def test_what_has_faded_is_doubted_sooner():
 
 
 def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
-    assert StepPrompt.suited_to(CONFIGS["nano"]) == StepPrompt(box=False, points=0)
+    assert StepPrompt.suited_to(CONFIGS["nano"]) == StepPrompt(box=False, points=0, reach=4)
     assert StepPrompt.suited_to(CONFIGS["vit_b"]) == StepPrompt()
+
+
+def test_a_step_from_the_plane_itself_is_refused():
+    with pytest.raises(ValueError, match="reach must be at least 1"):
+        StepPrompt(reach=0)
 
 
 def test_rules_can_be_switched_off():

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from tests.worlds import SIDE, Hourglass, Remembering, World, anchor, state, story, tubes
+from tests.worlds import SIDE, Hourglass, Remembering, World, anchor, as_logits, state, story, tubes
 
+from napari_sam.evaluation.walks import ENDLESS
 from napari_sam.sharing import settle
 from napari_sam.step import StepPrompt, StopRules
 
@@ -184,3 +185,39 @@ def test_how_much_contrast_is_left_is_said():
     world.truth[2, 4:9, 3:5] = 0
     walked = list(world.walk([anchor(world.truth, (0,), 1)]))
     assert [each.evidence.contrast for each in walked[1:]] == [1.0, 0.6]
+
+
+class Wearing(World):
+    """A model that loses the last column of what it was told, on every plane."""
+
+    def see(self, plane, prompt, logits):
+        told = logits > 0
+        told[:, np.flatnonzero(told.any(axis=0))[-1]] = False
+        return as_logits(told), 0.9
+
+
+def test_less_is_lost_over_fewer_steps():
+    widths = {}
+    for reach in (1, 2, 3):
+        truth = np.zeros((7, SIDE, SIDE), np.uint8)
+        truth[:, 4:9, 3:15] = 1
+        walked = Wearing(truth).walk([anchor(truth, (0,), 1)], step=StepPrompt(reach=reach), rules=ENDLESS)
+        widths[reach] = [int(found.mask.any(axis=0).sum()) for found in walked]
+    assert widths[1] == [12, 11, 10, 9, 8, 7, 6]
+    assert widths[2] == [12, 11, 11, 10, 10, 9, 9]
+    assert widths[3] == [12, 11, 11, 11, 10, 10, 10]
+
+
+def test_a_mask_that_moves_on_is_sent_at_once():
+    truth = np.zeros((5, SIDE, SIDE), np.uint8)
+    for z in range(5):
+        truth[z, 4:9, 2 * z : 2 * z + 5] = 1
+    told = []
+
+    class Listening(World):
+        def see(self, plane, prompt, logits):
+            told.append(np.flatnonzero((logits > 0).any(axis=0))[0])
+            return as_logits(self.truth[plane] == 1), 0.9
+
+    list(Listening(truth).walk([anchor(truth, (0,), 1)], step=StepPrompt(reach=4)))
+    assert told == [0, 2, 4, 6]

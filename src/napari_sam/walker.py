@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_sam.blending import blend
 from napari_sam.components import believed, largest
+from napari_sam.crops import iou
 from napari_sam.evidence import Evidence
 from napari_sam.light import Light
 from napari_sam.presence import Course
@@ -34,6 +35,7 @@ _PERHAPS_MISSING = ("empty", "border", "area", "overlap", "predicted_iou", "pres
 # Standard deviations by which an object must stand out to be judged by its brightness. The median was .3 and .6 for
 # cells in phase contrast, .9 to 1.4 for neurites, 1 to 4 for nuclei.
 _CLEAR = 1.0
+_ALIKE = 0.6  # IoU of two masks of one object, from which on the earlier one may be sent in place of the later
 _MISSING = 0.5  # of the resemblance that the plane behind has to the last good one
 
 
@@ -93,6 +95,8 @@ class Trail:
         What becomes of the planes since the light was dimmest, if they turn out to show another object.
     waiting : tuple of Step
         The ends that it met on planes that may be missing, since it was last found.
+    earlier : tuple of PlaneState
+        Where it was before that, the last few planes; none for objects that are judged by their light.
     """
 
     state: PlaneState
@@ -101,11 +105,18 @@ class Trail:
     light: Light | None = None
     behind: tuple[Step, ...] = ()
     waiting: tuple[Step, ...] = ()
+    earlier: tuple[PlaneState, ...] = ()
 
-    def onward(self, step: Step, bridged: Sequence[Step]) -> Trail:
+    def sent_on(self) -> PlaneState:
+        """Return the earliest state that still looks like the last one: each step blurs a little, so few are better."""
+        alike = (state for state in self.earlier if iou(state.mask, self.state.mask) >= _ALIKE)
+        return next(alike, self.state)
+
+    def onward(self, step: Step, bridged: Sequence[Step], *, reach: int) -> Trail:
         """Go on to a plane on which no rule has ended the object, past those that had to be bridged."""
         if self.light is None:
-            return Trail(step.state, step.course, self.contrast)
+            recent = (*self.earlier, self.state)
+            return Trail(step.state, step.course, self.contrast, earlier=recent[max(0, len(recent) + 1 - reach) :])
         light = self.light.after(step.evidence.contrast)
         has_turned = (light.peak, light.dip) != (self.light.peak, self.light.dip)  # around the last plane
         behind = (*self.behind[-1 if has_turned else 0 :], *(each.taken_back() for each in (*bridged, step)))
@@ -211,7 +222,7 @@ class Walker:
                 earlier.append(trail.waiting[0])  # it has ended where it was lost
                 continue
             bridged = self._bridge(track, trail, step.state)
-            onward = trail.onward(step, bridged)
+            onward = trail.onward(step, bridged, reach=self.prompts.reach)
             if step.state.mask and onward.light and onward.light.is_anothers:
                 first, *others = trail.behind or (step.taken_back(),)
                 earlier += [first, *(replace(other, reason="cleared", evidence=Evidence()) for other in others)]
@@ -291,11 +302,11 @@ class Walker:
         return steps
 
     def _decode(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
-        before = [trail.state for trail in coming]
+        before, sent = [trail.state for trail in coming], [trail.sent_on() for trail in coming]
         decoded = self.vision.decode(
             plane,
-            [self.prompts.prompt(state) for state in before],
-            [state.mask_input if self.prompts.mask else None for state in before],
+            [self.prompts.prompt(state) for state in sent],
+            [state.mask_input if self.prompts.mask else None for state in sent],
         )
         after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
         kept = [believed(new.mask, old.mask, self.components) for old, new in zip(before, after, strict=True)]

@@ -23,7 +23,7 @@ Way = Callable[[Volume, Sequence[Target]], Iterator[Found]]
 MAIN = "click + box"  # the way that the goals are about
 
 _PARTS = {
-    "mask only": StepPrompt(box=False, points=0),
+    "last mask only": StepPrompt(box=False, points=0),
     "box only": StepPrompt(mask=False, points=0),
     "points only": StepPrompt(mask=False, box=False, points=3),
 }

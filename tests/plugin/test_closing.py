@@ -77,3 +77,22 @@ def test_what_is_to_be_written_when_the_application_ends_is_written(qapp):
     desks.writing.submit(Job(key="keep", urgency=0, run=lambda: iter([written.append("work")])))
     threads._wait()
     assert written == ["work"]
+
+
+def test_work_that_cannot_be_kept_is_said_once(window, path, qtbot, monkeypatch):
+    _, widget = window
+    said = []
+    monkeypatch.setattr(widget_module, "show_error", said.append)
+    folder = path.parent / "full"
+    folder.write_text("a file, so that nothing can be kept in it")
+    monkeypatch.setattr(keeper, "kept_at", lambda annotation, place: folder / "work.json")
+    for column in (30, 35):
+        widget.annotation.stage.points.add((2, 20, column))
+        widget._keep()
+        qtbot.waitUntil(lambda: widget._threads.is_idle)
+    assert len(said) == 1
+    assert str(folder) in said[0]
+    assert "Save prompts" in said[0]
+    folder.unlink()
+    widget._keep()
+    qtbot.waitUntil((folder / "work.json").is_file)

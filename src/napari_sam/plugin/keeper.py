@@ -23,13 +23,21 @@ class Keeper:
     ----------
     on_offer : callable
         Told that something is offered.
+    on_failure : callable
+        Told the error if the work cannot be kept; once, until it is kept again.
     """
 
-    def __init__(self, on_offer: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        on_offer: Callable[[], None] = lambda: None,
+        on_failure: Callable[[Exception], None] = lambda error: None,
+    ) -> None:
         self._found: Work | None = None  # of the time before, on the image at hand
         self._begun: set[Annotation] = set()  # whose file is of this time
         self._at: Annotation | None = None
         self._on_offer = on_offer
+        self._on_failure = on_failure
+        self._fails = False
 
     @property
     def offered(self) -> Work | None:
@@ -72,7 +80,17 @@ class Keeper:
         if annotation not in self._begun:
             set_aside(path)
         self._begun.add(annotation)
-        return Job(key=("keep", path), urgency=0, run=partial(keep, path, work))
+        return Job(key=("keep", path), urgency=0, run=partial(keep, path, work), on_end=partial(self._on_kept, path))
+
+    def _on_kept(self, path: Path, error: Exception | None) -> None:
+        """Say that what is done is safe nowhere, but not again with every click."""
+        if error is not None and not self._fails:
+            msg = (
+                f"Your prompts could not be kept in {path.parent} ({error}): make room there or choose another cache "
+                "folder; until then use Save prompts, and save the labels"
+            )
+            self._on_failure(OSError(msg))
+        self._fails = error is not None
 
     def forget(self, annotation: Annotation) -> None:
         """Let go of an image that was removed."""

@@ -81,7 +81,7 @@ class SamStacks(QWidget):
         self._keep_soon = qdebounced(self._keep, timeout=1000)
         self._follow_soon = qdebounced(partial(self._do, Annotation.follow), timeout=300)
         self._use_point_soon = qdebounced(self._use_point, timeout=0)
-        self._keeper = Keeper(self._refresh_soon)
+        self._keeper = Keeper(self._refresh_soon, self._on_error)
         self._fill_pickers()
         self._connect_panel()
         self._keys = Keys(self, self.panel.keyed.actions)

@@ -78,7 +78,7 @@ def test_closing_the_iterator_keeps_the_tiles_that_were_encoded(opened, image, e
     assert encoder["images"] == 2 * before
 
 
-@pytest.mark.parametrize("other", [{"tile": 80}, {"overlap": 32}, {"tile": None}])
+@pytest.mark.parametrize("other", [{"tile": 80}, {"overlap": 32}, {"tile": None, "overlap": None}])
 def test_other_tiles_are_another_entry(opened, image, encoder, other):
     list(opened(image).embed())
     encoder.clear()

@@ -32,13 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planes", type=int, default=100)
     parser.add_argument("--objects", type=int, nargs="+", default=[1, 5, 20])
+    parser.add_argument("--bfloat16", action="store_true", help="run the model in bfloat16")
     arguments = parser.parse_args()
+    sam = load_sam("nano", dtype=torch.bfloat16 if arguments.bfloat16 else torch.float32)
     stack, prompts = make_stack(arguments.planes)
     print(
         f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}\n"
     )
     print("| on a fresh stack | |\n|---|--:|")
-    for name, value in measure(load_sam("nano"), stack, prompts, arguments.objects):
+    for name, value in measure(sam, stack, prompts, arguments.objects):
         print(f"| {name} | {value} |", flush=True)
 
 

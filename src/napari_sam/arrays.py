@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.orientation import whole_index
+from napari_sam.orientation import ArrayLike, whole_index
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class PlaneFiles:
+class PlaneFiles(ArrayLike):
     """Arrays of one shape in files, one behind the other; a file is read when it is asked for.
 
     Parameters
@@ -34,7 +34,7 @@ class PlaneFiles:
         self._paths, self._read = tuple(paths), read
         self.shape = (len(self._paths), *shape)
         self.ndim = len(self.shape)
-        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.dtype = np.dtype(dtype)
         self.chunks = (1, *shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
@@ -43,11 +43,8 @@ class PlaneFiles:
             return np.asarray(self._read(self._paths[which])[tuple(rest)])
         return np.stack([np.asarray(self._read(path)[tuple(rest)]) for path in self._paths[which]])
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return self[...].astype(dtype or self.dtype, copy=bool(copy))
 
-
-class OneChannel:
+class OneChannel(ArrayLike):
     """An array-like at one index of its channel axis; read when it is indexed with integers and slices.
 
     Parameters
@@ -67,6 +64,3 @@ class OneChannel:
     def __getitem__(self, key: Any) -> NDArray[Any]:
         keys = whole_index(key, self.ndim)
         return np.asarray(self._array[(*keys[: self._axis], self._index, *keys[self._axis :])])
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return self[...].astype(dtype or self.dtype, copy=bool(copy))

@@ -71,7 +71,19 @@ def whole_index(index: Any, ndim: int) -> tuple[Any, ...]:
     return (*keys[:at], *rest, *keys[at + 1 :])
 
 
-class Turned:
+class ArrayLike:
+    """What is read when it is indexed; numpy gets all of it where it asks for an array."""
+
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self[...].astype(dtype or self.dtype, copy=bool(copy))
+
+
+class Turned(ArrayLike):
     """An array-like with its axes in another order; read and written when it is indexed with integers and slices.
 
     Parameters
@@ -103,9 +115,6 @@ class Turned:
         inner, kept = self._turned_back(index)
         values = np.asarray(values)
         self._array[inner] = values.transpose(np.argsort(kept)) if values.ndim else values
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        return self[...].astype(dtype or self.dtype, copy=bool(copy))
 
     def _turned_back(self, index: Any) -> tuple[tuple[int | slice, ...], list[int]]:
         """Index the array itself; and tell which of its axes are left, in the order of this view."""

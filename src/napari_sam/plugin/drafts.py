@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_sam.cleanup import Cleanup, clean
 from napari_sam.crops import Crop, Window, hull, widened
 from napari_sam.labels import LABELS_DTYPE
-from napari_sam.orientation import whole_index
+from napari_sam.orientation import ArrayLike, whole_index
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -26,7 +26,7 @@ Crops = Mapping[tuple[int, "Plane"], Crop]  # (object id, plane) to mask
 Look = Callable[["Plane", Window], LabelPlane]  # a window of a plane of labels
 
 
-class DraftLabels:
+class DraftLabels(ArrayLike):
     """All drafts as one array-like of labels, for a Labels layer: nothing is allocated but what is looked at.
 
     Parameters
@@ -86,9 +86,6 @@ class DraftLabels:
             labels = self._render(plane, window)
             labels[:: steps[0], :: steps[1]] = painted[inside]
             self._on_paint(plane, labels, _corner(window))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return self[...].astype(dtype or self.dtype, copy=bool(copy))
 
     def _render(self, plane: Plane, window: Window) -> LabelPlane:
         labels = np.zeros(_size(window), self.dtype)

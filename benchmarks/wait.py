@@ -16,6 +16,7 @@ import torch
 
 from napari_sam import Prompt, Segmenter, load_sam, prompts_from_labels
 from napari_sam.sample import make_nuclei_stack
+from napari_sam.step import interior_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,10 +79,9 @@ def measure(
 
 
 def clicked(prompt: Prompt) -> Prompt:
-    """Click into the middle of a painted object instead."""
+    """Click deep inside a painted object instead."""
     assert prompt.mask is not None
-    rows, columns = np.nonzero(prompt.mask.full())
-    return Prompt(prompt.plane, [(float(np.median(rows)), float(np.median(columns)))])
+    return Prompt(prompt.plane, interior_points(prompt.mask, 1))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -51,9 +51,8 @@ def walk_with_known_ends(volume: Volume, targets: Sequence[Target]) -> Iterator[
     """Propagate each object alone from a click with a tight box, as far as it truly goes: what the rules cost."""
     for target in targets:
         extent = volume.extent(target)
-        prompts = [volume.first_prompt(target)]
-        found = volume.walk(prompts, start=extent[0], stop=extent[-1] + 1, rules=ENDLESS)
-        yield target, "click + box, ends known", by_position(found, target.object_id)
+        prompts, stop = [volume.first_prompt(target)], extent[-1] + 1
+        yield _walked(volume, target, "click + box, ends known", prompts, start=extent[0], stop=stop, rules=ENDLESS)
 
 
 def walk_between_truths(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
@@ -61,8 +60,7 @@ def walk_between_truths(volume: Volume, targets: Sequence[Target]) -> Iterator[F
     for target in targets:
         where = _first_start_last(volume, target)
         prompts = [volume.painted(target, position) for position in where]
-        found = volume.walk(prompts, start=where[0], stop=where[-1] + 1)
-        yield target, "3 true planes", by_position(found, target.object_id)
+        yield _walked(volume, target, "3 true planes", prompts, start=where[0], stop=where[-1] + 1)
 
 
 def walk_together(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
@@ -86,7 +84,7 @@ def walk_with_parts(volume: Volume, targets: Sequence[Target]) -> Iterator[Found
     """Propagate with only one part of the step's prompt, otherwise like `walk_from_click_and_box`."""
     for name, step in _PARTS.items():
         for target in targets:
-            yield _walked(volume, target, name, [volume.first_prompt(target)], step)
+            yield _walked(volume, target, name, [volume.first_prompt(target)], step=step)
 
 
 def reprompted(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
@@ -155,10 +153,9 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 )
 
 
-def _walked(
-    volume: Volume, target: Target, way: str, prompts: Sequence[Prompt], step: StepPrompt | None = None
-) -> Found:
-    return target, way, by_position(volume.walk(prompts, step=step), target.object_id)
+def _walked(volume: Volume, target: Target, way: str, prompts: Sequence[Prompt], **how: Any) -> Found:
+    """Propagate one object alone, as `Volume.walk` is told to."""
+    return target, way, by_position(volume.walk(prompts, **how), target.object_id)
 
 
 def _first_start_last(volume: Volume, target: Target) -> list[int]:

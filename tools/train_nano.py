@@ -99,8 +99,12 @@ def main() -> None:
         learning_rate=arguments.learning_rate,
         trunk_rate=arguments.trunk_rate,
         ema=arguments.ema,
+        chain_share=arguments.chain_share,
+        batch=arguments.batch,
     )
-    pupil = Pupil(sam)
+    if arguments.freeze_encoder:
+        sam.image_encoder.requires_grad_(requires_grad=False)
+    pupil = sam if arguments.freeze_encoder else Pupil(sam)
     trainer = Trainer(pupil, CropLesson(sources, recipe), recipe, seed=arguments.seed)
     about = _describe(sources, recipe, arguments)
     _train(trainer, Files(arguments.output), about, writes=rank == 0)
@@ -121,6 +125,11 @@ def _parse() -> argparse.Namespace:
         "--trunk-rate", type=float, default=Recipe(steps=1).trunk_rate, help="share of it that the trunk gets"
     )
     parser.add_argument("--ema", type=float, default=Recipe(steps=1).ema, help="decay of the averaged weights")
+    parser.add_argument(
+        "--chain-share", type=float, default=Recipe(steps=1).chain_share, help="steps from plane to plane"
+    )
+    parser.add_argument("--batch", type=int, default=Recipe(steps=1).batch, help="crops of 256 pixels in a step")
+    parser.add_argument("--freeze-encoder", action="store_true", help="train prompt encoder and mask decoder alone")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--pretrained-trunk", action=argparse.BooleanOptionalAction, default=True)
@@ -217,7 +226,7 @@ def _describe(sources: list[Source], recipe: Recipe, arguments: argparse.Namespa
     }
 
 
-def _train(trainer: Trainer[Pupil], files: Files, about: dict[str, Any], *, writes: bool) -> None:
+def _train(trainer: Trainer[Sam], files: Files, about: dict[str, Any], *, writes: bool) -> None:
     if files.state.exists():
         trainer.restore(load_state(files.state, about))
     if dist.is_initialized():
@@ -232,7 +241,9 @@ def _train(trainer: Trainer[Pupil], files: Files, about: dict[str, Any], *, writ
             logger.info("step %d  loss %.3f  IoU %.3f", step.step, step.loss, step.iou)
         if monotonic() - saved > _SAVE_EVERY or step.progress == 1:
             save_state(files.state, about, trainer.state())
-            write_weights(files.output, trainer.averaged().sam(), about | {"steps": step.step})  # usable at any time
+            averaged = trainer.averaged()
+            whole = averaged.sam() if isinstance(averaged, Pupil) else averaged
+            write_weights(files.output, whole, about | {"steps": step.step})  # usable at any time
             saved = monotonic()
 
 

@@ -61,11 +61,12 @@ def test_an_object_is_decoded_alike_alone_and_among_others(
 
 def test_upscaling_in_bands_changes_nothing(nano: Sam, embedding: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     boxes = torch.tensor([[20.0, 20.0, 90.0, 200.0], [100.0, 30.0, 300.0, 60.0]])
-    logits, ious = nano.decode(embedding, boxes=boxes, multimask_output=True)
+    masks = 8 * torch.randn(2, 1, *LOW_RES)
+    logits, ious = nano.decode(embedding, boxes=boxes, mask_input=masks, multimask_output=True)
     row = 16 * 4 * 4 * SIZE[1] * 4  # bytes of the upscaled features of one row of cells
     for rows in (1, 5, 2 * SIZE[0]):
         monkeypatch.setattr(mask_decoder, "_FEATURE_BYTES_CPU", rows * row)
-        banded, banded_ious = nano.decode(embedding, boxes=boxes, multimask_output=True)
+        banded, banded_ious = nano.decode(embedding, boxes=boxes, mask_input=masks, multimask_output=True)
         assert_close(banded, logits, atol=1e-4, rtol=1e-4)
         assert_close(banded_ious, ious, atol=1e-4, rtol=1e-4)
 
@@ -128,3 +129,15 @@ def test_parts_of_several_sizes_are_decoded_as_alone(
         alone, iou = nano.decode(images[index : index + 1], **own, parts=[parts[index]], multimask_output=False)
         assert_close(logits[index, :, : 4 * rows, : 4 * columns], alone[0], atol=1e-3, rtol=1e-4)
         assert_close(ious[index], iou[0], atol=1e-3, rtol=1e-4)
+
+
+def test_a_mask_prompt_reaches_the_finest_features_where_it_is(nano: Sam, embedding: Tensor) -> None:
+    """Not only through the grid of the embedding, on which sixteen of its cells are one."""
+    nn.init.zeros_(nano.prompt_encoder.mask_downscaling[-1].weight)
+    mask = torch.full((1, 1, *LOW_RES), -8.0)
+    without, _ = nano.decode(embedding, mask_input=mask, multimask_output=False)
+    mask[..., 40, 100] = 8
+    changed = (nano.decode(embedding, mask_input=mask, multimask_output=False)[0] - without).abs()[0, 0] > 1e-6
+    rows, columns = changed.any(1).nonzero(), changed.any(0).nonzero()
+    assert 40 - 12 <= rows.min() <= 40 <= rows.max() <= 40 + 12
+    assert 100 - 12 <= columns.min() <= 100 <= columns.max() <= 100 + 12

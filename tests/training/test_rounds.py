@@ -1,8 +1,11 @@
 """Conversations: how many rounds, about which objects, and what their gradients reach."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 
 from napari_sam.training import rounds
 from napari_sam.training.rounds import View, converse, object_masks
@@ -63,6 +66,34 @@ def test_an_object_that_has_ended_is_carried_no_further(sam, labels):
     ended = np.where(labels == 1, labels, 0)
     answers = list(converse(sam, [view(sam, each) for each in (labels, ended, labels)], objects=6, rng=new_rng()))
     assert len(answers[-1].logits) == 1
+
+
+def test_masks_are_carried_as_the_image_moves(sam, labels, monkeypatch):
+    texture = gaussian_filter(np.random.default_rng(0).random((64, 72)).astype(np.float32), 6)
+    texture = torch.from_numpy((texture - texture.min()) / np.ptp(texture))
+    still, moved = [view(sam, labels), view(sam, labels)], []
+    for shift, each in zip((0, 8), still, strict=True):  # pixels to the right: two low-res cells
+        moved.append(replace(each, brightness=texture[:, 8 - shift : 72 - shift]))
+    monkeypatch.setattr(rounds, "_OWN_MASK", 0)
+    monkeypatch.setattr(rounds, "_CARRIED", {"mask": 1.0})
+
+    columns = [carried_column(sam, views, monkeypatch) for views in (still, moved)]
+
+    assert columns[1] - columns[0] == pytest.approx(2, abs=0.6)
+
+
+def carried_column(sam, views, monkeypatch):
+    """Return the mean column of what the decoder is first told on the second view."""
+    told = []
+
+    def listen(embedding, **prompts):
+        told.extend([prompts["mask_input"]] if embedding is views[1].image_embedding else [])
+        return decode(embedding, **prompts)
+
+    decode = type(sam).decode_every_mask.__get__(sam)
+    monkeypatch.setattr(sam, "decode_every_mask", listen)
+    list(converse(sam, views, objects=1, rng=new_rng()))
+    return float((told[0][0, 0] > 0).nonzero()[:, 1].float().mean())
 
 
 def test_pieces_of_one_label_are_objects_of_their_own(sam, labels, rng):

@@ -97,11 +97,12 @@ class MaskDecoder(nn.Module):
         sparse = sparse_prompt_embeddings.to(self.dtype)
         tokens = torch.cat([output_tokens.expand(prompts, -1, -1), sparse], dim=1)  # (P, 5+T, C)
 
-        image = self._image_features(image_embedding) + dense_prompt_embeddings  # (1 or P, C, H, W)
+        image = self._with_prompts(image_embedding, dense_prompt_embeddings)  # (1 or P, C, H, W)
         flat = (x.to(image.dtype).flatten(2).mT.contiguous() for x in (image, image_pe))  # (1 or P, H*W, C)
         tokens, mixed = self.transformer(*flat, tokens)  # (P, 5+T, C), (P, H*W, C)
 
         mixed = mixed.unflatten(1, image.shape[-2:]).permute(0, 3, 1, 2)  # (P, C, H, W), channels last in memory
+        mixed = self._beside(mixed, dense_prompt_embeddings)
         heads = [head(tokens[:, 1 + i]) for i, head in enumerate(self.output_hypernetworks_mlps)]
         weights = torch.stack(heads, dim=1)  # (P, 4, C/8)
         if parts is not None:
@@ -162,8 +163,11 @@ class MaskDecoder(nn.Module):
     def _predict_iou(self, iou_token: Tensor, low_res_logits: Tensor) -> Tensor:
         return cast("Tensor", self.iou_prediction_head(iou_token))
 
-    def _image_features(self, image_embedding: Tensor) -> Tensor:
-        return image_embedding
+    def _with_prompts(self, image_embedding: Tensor, dense_prompt_embeddings: Tensor) -> Tensor:
+        return image_embedding + dense_prompt_embeddings
+
+    def _beside(self, mixed: Tensor, dense_prompt_embeddings: Tensor) -> Tensor:
+        return mixed
 
     def _mix(self, mixed: Tensor) -> Tensor:
         return mixed

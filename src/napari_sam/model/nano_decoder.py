@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_sam.model.config import DecoderConfig, InputGrid, NanoEncoderConfig
 
 _DISC = 4.0  # model pixels: standard deviation of a drawn click
+_PACKED = 16  # low-res cells, 4 x 4 of them in each cell of the grid
 _WAVELENGTHS = (8.0, 400.0)  # model pixels; short ones tell neighbours apart, long ones span a plane
 
 
@@ -43,7 +44,7 @@ class NanoPromptEncoder(PromptEncoder):
         mask_input: Tensor | None,
         image_embedding: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """See `PromptEncoder.forward`."""
+        """See `PromptEncoder.forward`; the mask prompt as it is lies packed beside the dense embeddings."""
         sparse, _ = super().forward(
             point_coords=point_coords,
             point_labels=point_labels,
@@ -64,7 +65,8 @@ class NanoPromptEncoder(PromptEncoder):
         else:
             mask_input = torch.tanh(mask_input / 4).to(image_embedding.dtype)
         drawn = self._draw(point_coords, point_labels, boxes, prompts, size).to(image_embedding.dtype)
-        return sparse, cast("Tensor", self.mask_downscaling(torch.cat([mask_input, drawn], dim=1)))
+        dense = self.mask_downscaling(torch.cat([mask_input, drawn], dim=1))
+        return sparse, torch.cat([dense, F.pixel_unshuffle(mask_input, scale)], dim=1)
 
     def _features_under(self, coords: Tensor, labels: Tensor, image_embedding: Tensor) -> Tensor:
         features = image_embedding[:, : self.point_feature.in_features].permute(0, 2, 3, 1)  # (1 or P, H, W, C)
@@ -112,9 +114,13 @@ class NanoMaskDecoder(MaskDecoder):
             config.dim + 2 * self.num_mask_tokens, config.iou_hidden, self.num_mask_tokens, depth=3
         )
 
-    def _image_features(self, image_embedding: Tensor) -> Tensor:
+    def _with_prompts(self, image_embedding: Tensor, dense_prompt_embeddings: Tensor) -> Tensor:
         fused, _, _ = split_embedding(image_embedding, self.encoder_config)
-        return fused
+        return fused + dense_prompt_embeddings[:, : fused.shape[1]]
+
+    def _beside(self, mixed: Tensor, dense_prompt_embeddings: Tensor) -> Tensor:
+        prior = dense_prompt_embeddings[:, mixed.shape[1] :]
+        return torch.cat([mixed, prior], dim=1)
 
     def _mix(self, mixed: Tensor) -> Tensor:
         return cast("NanoUpscaling", self.output_upscaling).mix(mixed)
@@ -142,15 +148,27 @@ class NanoUpscaling(nn.Module):
         self.skip2 = Conv1x1(skips[1], dim // 8)
         self.norm2 = LayerNorm2d(dim // 8)
         self.mix2 = nn.Conv2d(dim // 8, dim // 8, 3, padding=1)
+        self.prior4 = nn.Conv2d(4, dim // 4, 3, padding=1)
+        self.prior2 = nn.Conv2d(1, dim // 8, 3, padding=1)
+        for layer in (self.prior4, self.prior2):  # like a residual block, they do nothing at first
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(cast("Tensor", layer.bias))
 
     def mix(self, x: Tensor) -> Tensor:
-        """Map ``(P, dim, H, W)`` to ``(P, mixing, H, W)``; a cell depends on those up to 14 away."""
-        return cast("Tensor", self.mix8(self.narrow(x)))
+        """Map ``(P, dim + 16, H, W)`` to ``(P, mixing + 16, H, W)``; a cell depends on those up to 14 away.
+
+        The last 16 channels, the mask prompt packed, stay as they are.
+        """
+        x, prior = x.split([self.narrow.in_channels, _PACKED], dim=1)
+        return torch.cat([self.mix8(self.narrow(x)), prior], dim=1)
 
     def forward(self, x: Tensor, skip4: Tensor, skip2: Tensor) -> Tensor:
-        """Map mixed cells ``(P, mixing, H, W)`` and the skips of one image to ``(P, dim/8, 4H, 4W)``."""
-        x = self.mix4(self.up4(x).add_(self.skip4(skip4)))
-        x = F.relu(self.norm2(self.up2(x).add_(self.skip2(skip2))), inplace=True)
+        """Map what `mix` returns and the skips of one image to ``(P, dim/8, 4H, 4W)``."""
+        x, prior = x.split([self.up4.in_channels, _PACKED], dim=1)
+        prior = F.pixel_shuffle(prior, 4)  # (P, 1, 4H, 4W)
+        x = self.up4(x).add_(self.skip4(skip4)).add_(self.prior4(F.pixel_unshuffle(prior, 2)))
+        x = self.up2(self.mix4(x)).add_(self.skip2(skip2)).add_(self.prior2(prior))
+        x = F.relu(self.norm2(x), inplace=True)
         return F.relu(cast("Tensor", self.mix2(x)).add_(x), inplace=True)
 
 

@@ -69,15 +69,16 @@ class CropLesson:
         side = sam.config.grid.fixed_side
         crops = draw_batch(self.sources, batch=recipe.batch, chain_share=recipe.chain_share, rng=rng, side=side)
         images = torch.stack([crop.images for crop in crops]).flatten(0, 1)  # (crops * views, 3, S, S)
-        embeddings = sam.encode(images.to(sam.device, memory_format=torch.channels_last))
-        leaves = [each.detach().requires_grad_() for each in embeddings.split(1)]
-        views = [
-            View(leaf, labels)
-            for leaf, labels in zip(leaves, torch.cat([crop.labels for crop in crops]).to(sam.device), strict=True)
-        ]
+        embeddings = sam.encode(images.to(sam.device, memory_format=torch.channels_last)).to(sam.dtype)
+        leaves = [each.detach().requires_grad_(embeddings.requires_grad) for each in embeddings.split(1)]
+        labels = torch.cat([crop.labels for crop in crops]).to(sam.device)
+        brightness = (images.mean(1) / 255).to(sam.device)  # (crops * views, S, S)
+        views = [View(*each) for each in zip(leaves, labels, brightness, strict=True)]
         each = len(crops[0].labels)
         scenes = [views[i : i + each] for i in range(0, len(views), each)]
         figures = practise(sam, scenes, objects=recipe.objects, rng=rng)
+        if not embeddings.requires_grad:
+            return figures
         gradients = [torch.zeros_like(leaf) if leaf.grad is None else leaf.grad for leaf in leaves]
         gradient = torch.cat(gradients)
         if isinstance(sam, Pupil):

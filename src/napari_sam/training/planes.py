@@ -12,6 +12,7 @@ from napari_sam.cache import EmbeddingCache
 from napari_sam.contrast import estimate_contrast
 from napari_sam.embeddings import ImageEmbedding
 from napari_sam.extents import mask_extent
+from napari_sam.image import to_model_input
 from napari_sam.selection import resample
 from napari_sam.training.lesson import Figures, practise
 from napari_sam.training.rounds import View
@@ -59,7 +60,16 @@ class EncodedPair:
         embedding = self.cache.embedding(plane)
         seen = embedding if isinstance(embedding, ImageEmbedding) else embedding.view(frame)
         labels = labels_in_frame(self.pair.labels[plane], seen.frame)
-        return View(seen.image_embedding[None].to(sam.device, sam.dtype), torch.from_numpy(labels).to(sam.device))
+        return View(
+            seen.image_embedding[None].to(sam.device, sam.dtype),
+            torch.from_numpy(labels).to(sam.device),
+            torch.from_numpy(self._brightness_in(seen.frame, plane)).to(sam.device),
+        )
+
+    def _brightness_in(self, frame: Frame, plane: Plane) -> NDArray[np.float32]:
+        pixels = self.pair.stack.read(plane, frame.window)
+        shown = to_model_input(pixels, self.cache.contrast, frame).mean(axis=0) / 255
+        return np.pad(shown, [(0, side - n) for side, n in zip(frame.padded_size, shown.shape, strict=True)])
 
 
 class PlaneLesson:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from scipy import ndimage
 from skimage import measure
 from torch import Tensor
 
+from napari_sam.motion import flow, pull_logits
 from napari_sam.training.losses import promptable_loss, true_ious
 from napari_sam.training.simulator import Kind, Prompts, Simulator, displaced, draw_kind, uncertain_logits
 
@@ -39,6 +41,7 @@ _CARRIED: Mapping[Kind, float] = MappingProxyType(
 _CORRECTIONS = (0, 1, 2, 4)
 _CORRECTION_SHARES = (0.3, 0.3, 0.25, 0.15)
 _OWN_MASK = 0.6  # how often the model's own masks are carried on, instead of the truth as a model might say it
+_MIXED = 0.5  # how often the mean of what came and what was answered goes on
 _LOST = 0.4  # IoU below which a model's own mask shows something else than the object
 _VISIBLE = 40  # model pixels that an object needs in order to be prompted
 _IN_PLANE = ndimage.generate_binary_structure(3, 1) & (np.arange(3) == 1)[:, None, None]  # never between objects
@@ -55,10 +58,13 @@ class View:
         ``(1, C, H, W)``.
     labels : Tensor
         ``(h, w)`` integers in the padded model frame, 0 is background; ids correspond between views.
+    brightness : Tensor or None
+        ``(h, w)`` of about 0..1 in the same frame; tells how the objects move from view to view.
     """
 
     image_embedding: Tensor
     labels: Tensor
+    brightness: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +125,29 @@ def converse(sam: Sam, views: Sequence[View], *, objects: int, rng: np.random.Ge
     for each in _answers(sam, simulator, prompts, first, truth, count, ambiguous=kind == "point"):
         logits = each.logits
         yield each
-    for view in following:
+    for before, view in pairwise(views):
         alive = truth.flatten(1).any(1)
         ids, truth, logits = ids[alive], truth[alive], logits[alive]
         if not len(ids):
             return
-        carried = _carried(logits, truth, rng)
+        carried = _moved(_carried(logits, truth, rng), before, view)
         truth = _reached(object_masks(view.labels, ids, simulator.stride), carried[:, 0] > 0)
         count = 1 + int(rng.random() < 0.25)
         for each in _answers(sam, simulator, _carried_prompts(simulator, carried), view, truth, count, ambiguous=False):
             logits = each.logits
             yield each
+        if rng.random() < _MIXED:
+            logits = (logits + carried[:, 0]) / 2  # as walks do
+
+
+def _moved(logits: Tensor, before: View, after: View) -> Tensor:
+    """Move logits ``(P, 1, h, w)`` along with the image, if the views show it."""
+    images = [view.brightness for view in (after, before) if view.brightness is not None]
+    if len(images) < 2:
+        return logits
+    stride = images[0].shape[-1] // logits.shape[-1]
+    one, other = (F.avg_pool2d(image[None, None], stride) for image in images)
+    return pull_logits(logits, flow(one, other).expand(len(logits), -1, -1, -1))
 
 
 def _carried(logits: Tensor, truth: Tensor, rng: np.random.Generator) -> Tensor:

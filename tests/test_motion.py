@@ -35,8 +35,8 @@ def walked(image, truth):
     return seg.labels == 1, [each.reason for each in found]
 
 
-def test_a_cell_that_moves_by_half_its_width_is_followed(cells):
-    image, truth = cells(0.5)
+def test_a_cell_that_moves_by_three_quarters_of_its_width_is_followed(cells):
+    image, truth = cells(0.75)
 
     mask, reasons = walked(image, truth)
 

@@ -150,8 +150,9 @@ def test_labels_of_the_caller_are_written_in_place(image, tiny_sam, make):
     assert labels[1].any()
 
 
-def test_propagation_carries_an_object_through_the_stack(segmenter, monkeypatch):
+def test_propagation_carries_an_object_through_the_stack(image, tiny_sam, monkeypatch):
     copying(monkeypatch)
+    segmenter = Segmenter(np.repeat(image[:1], len(image), axis=0), tiny_sam)  # nothing moves
     walked = list(segmenter.propagate([replace(CLICK, object_id=2)], rules=ANYTHING_GOES))
     assert [(each.plane, each.reason) for each in walked] == [
         ((1,), None),

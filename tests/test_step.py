@@ -111,13 +111,34 @@ def test_what_has_faded_is_doubted_sooner():
 
 
 def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
-    assert StepPrompt.suited_to(CONFIGS["nano"]) == StepPrompt(box=False, points=0, reach=4)
+    assert StepPrompt.suited_to(CONFIGS["nano"]) == StepPrompt(box=False, points=0, drift=0.15)
     assert StepPrompt.suited_to(CONFIGS["vit_b"]) == StepPrompt()
 
 
-def test_a_step_from_the_plane_itself_is_refused():
-    with pytest.raises(ValueError, match="reach must be at least 1"):
-        StepPrompt(reach=0)
+@pytest.mark.parametrize("drift", [-0.1, np.inf, np.nan])
+def test_a_drift_that_is_none_is_refused(drift):
+    with pytest.raises(ValueError, match="drift must be a number of at least 0"):
+        StepPrompt(drift=drift)
+
+
+@pytest.mark.parametrize(("doubts", "kept"), [((0.0, 0.4), True), ((0.4, 0.05), False)])
+def test_of_two_masks_the_one_that_is_surer_counts_more(doubts, kept):
+    was, now = state(box(slice(5, 15), slice(5, 15))), state(box(slice(5, 15), slice(5, 11)))
+    expected, seen = (replace(each, doubt=doubt) for each, doubt in zip((was, now), doubts, strict=True))
+
+    after = seen.remembering(expected, drift=0.1)
+
+    assert after.mask == (was.mask if kept else now.mask)
+    assert after.doubt < min(0.1 + expected.doubt, seen.doubt)
+
+
+def test_a_mask_that_is_poorer_than_usual_counts_as_usual():
+    """Else an object that ends would be kept alive by the memory of it."""
+    was, now = state(box(slice(5, 15), slice(5, 15))), state(box(slice(5, 15), slice(5, 11)))
+    seen = replace(now, doubt=0.9)
+
+    assert seen.remembering(replace(was, doubt=0.1), drift=0.1).mask == was.mask
+    assert seen.remembering(replace(was, doubt=0.1), drift=0.1, doubt=0.05).mask == now.mask
 
 
 def test_rules_can_be_switched_off():

@@ -1,5 +1,7 @@
 """Where a walk in one direction goes on, what it keeps, and where it ends with which reason."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.worlds import SIDE, Hourglass, Remembering, World, anchor, as_logits, state, story, tubes
@@ -180,44 +182,64 @@ def test_every_plane_says_what_speaks_for_it():
     assert np.isnan(second.agreement)
 
 
-def test_how_much_contrast_is_left_is_said():
+@pytest.mark.parametrize(("apart", "left"), [(True, [1.0, 0.6]), (False, [np.nan, np.nan])])
+def test_how_much_contrast_is_left_is_said_of_what_stands_apart(apart, left):
     world = Remembering(tubes(3))
+    world.stands_apart = lambda plane, mask: apart
     world.truth[2, 4:9, 3:5] = 0
     walked = list(world.walk([anchor(world.truth, (0,), 1)]))
-    assert [each.evidence.contrast for each in walked[1:]] == [1.0, 0.6]
+    assert [each.evidence.contrast for each in walked[1:]] == pytest.approx(left, nan_ok=True)
 
 
-class Wearing(World):
-    """A model that loses the last column of what it was told, on every plane."""
+class Flickering(World):
+    """A model that sees only the left half of what it was told on the second plane, and all of the truth elsewhere."""
 
     def see(self, plane, prompt, logits):
-        told = logits > 0
-        told[:, np.flatnonzero(told.any(axis=0))[-1]] = False
-        return as_logits(told), 0.9
+        seen = self.truth[plane] == 1
+        if plane == (1,):
+            seen[:, 9:] = False
+        return as_logits(seen), 0.9
 
 
-def test_less_is_lost_over_fewer_steps():
-    widths = {}
-    for reach in (1, 2, 3):
-        truth = np.zeros((7, SIDE, SIDE), np.uint8)
-        truth[:, 4:9, 3:15] = 1
-        walked = Wearing(truth).walk([anchor(truth, (0,), 1)], step=StepPrompt(reach=reach), rules=ENDLESS)
-        widths[reach] = [int(found.mask.any(axis=0).sum()) for found in walked]
-    assert widths[1] == [12, 11, 10, 9, 8, 7, 6]
-    assert widths[2] == [12, 11, 11, 10, 10, 9, 9]
-    assert widths[3] == [12, 11, 11, 11, 10, 10, 10]
+@pytest.mark.parametrize(("drift", "width"), [(None, 6), (0.3, 6), (0.05, 12)])
+def test_what_is_missing_on_one_plane_alone_is_remembered(drift, width):
+    truth = np.zeros((3, SIDE, SIDE), np.uint8)
+    truth[:, 4:9, 3:15] = 1
+    walked = Flickering(truth).walk([anchor(truth, (0,), 1)], step=StepPrompt(drift=drift), rules=ENDLESS)
+    assert [int(found.mask.any(axis=0).sum()) for found in walked] == [12, width, 12]
 
 
-def test_a_mask_that_moves_on_is_sent_at_once():
-    truth = np.zeros((5, SIDE, SIDE), np.uint8)
-    for z in range(5):
-        truth[z, 4:9, 2 * z : 2 * z + 5] = 1
-    told = []
+def test_what_ends_is_not_remembered():
+    world = World(tubes(5, ends=(0, 3)))
+    walked = world.walk([anchor(world.truth, (0,), 1)], step=StepPrompt(drift=0.0))
+    assert story(walked) == [(0, None), (1, None), (2, None), (3, "empty")]
 
-    class Listening(World):
-        def see(self, plane, prompt, logits):
-            told.append(np.flatnonzero((logits > 0).any(axis=0))[0])
-            return as_logits(self.truth[plane] == 1), 0.9
 
-    list(Listening(truth).walk([anchor(truth, (0,), 1)], step=StepPrompt(reach=4)))
-    assert told == [0, 2, 4, 6]
+class Drifting(World):
+    """Two columns to the right on every plane, which shows in the image."""
+
+    def __init__(self):
+        truth = np.zeros((5, SIDE, SIDE), np.uint8)
+        for z in range(5):
+            truth[z, 4:9, 2 * z : 2 * z + 5] = 1
+        super().__init__(truth)
+        self.told = []
+
+    def follow(self, plane, states):
+        by = 2 * (plane[0] - states[0].plane[0])
+        return [
+            replace(each, plane=plane, mask=each.mask.shifted(0, by), logits=each.logits.shifted(0, by))
+            for each in states
+        ]
+
+    def see(self, plane, prompt, logits):
+        self.told.append(int(np.flatnonzero((logits > 0).any(axis=0))[0]))
+        return as_logits(self.truth[plane] == 1), 0.9
+
+
+@pytest.mark.parametrize(("follow", "told"), [(True, [2, 4, 6, 8]), (False, [0, 2, 4, 6])])
+def test_a_mask_is_looked_for_where_the_image_has_gone(follow, told):
+    world = Drifting()
+    walked = list(world.walk([anchor(world.truth, (0,), 1)], step=StepPrompt(follow=follow)))
+    assert world.told == told
+    assert [each.evidence.overlap for each in walked[1:]] == [1.0 if follow else pytest.approx(3 / 7)] * 4

@@ -1,5 +1,7 @@
 """Made-up worlds in which the model sees the truth, or a known error, so that only a walk can be wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_sam.crops import Crop
@@ -45,6 +47,10 @@ class World:
         row, column = (int(x) for x in prompt.points[0])
         under = self.truth[plane][row, column]
         return as_logits((self.truth[plane] == under) & (under != 0)), 0.9 if under else 0.1
+
+    def follow(self, plane, states):
+        """Nothing moves."""
+        return [replace(each, plane=plane) for each in states]
 
     def contrasts(self, plane, masks, *, least=0.0):
         """Objects are as bright as the part of them that is there."""

@@ -21,15 +21,17 @@ class Evidence:
     predicted_iou : float
         What the model expects of its own mask, 0 to 1; 1 for a mask that the user gave.
     overlap : float
-        IoU with the mask on the plane before, 0 to 1; NaN on an anchor.
+        IoU of what the model sees with the mask of the plane before, moved as the image has moved, 0 to 1; NaN on an
+        anchor.
     area_ratio : float
-        Area over that on the plane before, at least 0; NaN on an anchor.
+        Area of what the model sees over that of the moved mask, at least 0; NaN on an anchor.
     presence : float
         Probability that the walk has not lost the object on its last steps, 0 to 1, see `Course`; NaN on an anchor.
     contrast : float
-        How much of the difference in brightness to its surroundings, as it was on the walk's last anchor, is left on
+        How much of the difference in brightness to its surroundings, as it was on its brightest anchor, is left on
         this plane at the place where it was on the plane before (moved along with it); 1 is all of it, below 0 it is
-        reversed. NaN on an anchor, and where it did not stand out.
+        reversed. NaN on an anchor, between two anchors, and where the object does not stand apart from most of what is
+        around it.
     agreement : float
         Between two anchors: IoU of what the walks from both have found, 0 to 1, 0 where only one found anything; NaN
         elsewhere.
@@ -44,7 +46,7 @@ class Evidence:
 
     @classmethod
     def of_step(cls, before: Crop, after: Crop, *, predicted_iou: float) -> Evidence:
-        """Compare the masks of one object on two neighbouring planes; the first must not be empty."""
+        """Compare the mask that was expected on a plane with that which is seen; the first must not be empty."""
         return cls(predicted_iou=predicted_iou, overlap=iou(before, after), area_ratio=after.area / before.area)
 
     def blended(self, other: Evidence, weight: float, *, agreement: float) -> Evidence:

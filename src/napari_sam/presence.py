@@ -53,6 +53,11 @@ class Course:
         """Probability that the object was lost on none of these steps, 0 to 1."""
         return prod(self.kept)
 
+    @property
+    def usual_doubt(self) -> float | None:
+        """What was expected to be wrong with the masks of these steps, as 1 minus an IoU; None on the anchor."""
+        return 1 - fmean(self.ious) if self.ious else None
+
     def features(self, step: Evidence) -> dict[str, float]:
         """Turn the next step into numbers for a linear model; all but the constant are 0 if nothing has changed.
 

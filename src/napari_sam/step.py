@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -25,6 +26,9 @@ Reason = Literal[
 ]  # fmt: skip
 
 
+_LEAST_DOUBT = 0.02  # no model is to be believed more
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaneState:
     """One object on one plane, as a walk carries it to the next.
@@ -43,6 +47,8 @@ class PlaneState:
         Low-res logits, the dense prompt for the next plane; surely background where there is no pixel.
     frame : Frame
         Geometry of the plane and of the logits.
+    doubt : float
+        What is expected to be wrong with the mask: 1 minus its IoU with the truth.
     """
 
     object_id: int
@@ -51,6 +57,7 @@ class PlaneState:
     score: float
     logits: Crop
     frame: Frame
+    doubt: float = 0.0
 
     @property
     def mask_input(self) -> MaskInput:
@@ -69,7 +76,30 @@ class PlaneState:
         """Take what the decoder gave for the object; what is surely background is not kept."""
         logits = crop_logits(low_res_logits, least=-SURE_LOGIT / 2)
         likely = min(max(score, 0.0), 1.0)  # nothing keeps what the model says within the range of an IoU
-        return cls(object_id, plane, upscaled_mask(logits, frame), likely, logits, frame)
+        return cls(object_id, plane, upscaled_mask(logits, frame), likely, logits, frame, 1 - likely)
+
+    def remembering(self, moved: PlaneState, *, drift: float, doubt: float | None = None) -> PlaneState:
+        """Average with what was expected here, each weighted by how far it can be trusted: a Kalman filter's step.
+
+        Parameters
+        ----------
+        moved : PlaneState
+            The mask of the plane before, moved to this one.
+        drift : float
+            See `StepPrompt`.
+        doubt : float, optional
+            What is usually wrong with what is seen of this object. None: what is expected to be wrong with this mask. A
+            mask that is poorer than usual must not be replaced by the memory of a better one: the object may end here.
+        """
+        if not self.mask:
+            return self
+        expected = moved.doubt**2 + drift**2
+        seen = max(self.doubt if doubt is None else doubt, _LEAST_DOUBT) ** 2
+        weight = seen / (expected + seen)
+        mean = (1 - weight) * self.logits.full() + weight * moved.seen_in(self.frame).full()
+        logits = crop_logits(mean.astype(np.float32), least=-SURE_LOGIT / 2)
+        left = math.sqrt(expected * weight)
+        return replace(self, mask=upscaled_mask(logits, self.frame), logits=logits, doubt=left)
 
     def emptied(self) -> PlaneState:
         """Return what is left of an object that has ended here."""
@@ -97,20 +127,25 @@ class StepPrompt:
         Share of the box's sides by which it is widened on each side; negative narrows it.
     points : int
         How many interior points to send, the deepest first.
-    reach : int
-        How many planes back what is sent may come from, 1 or more. It is the farthest mask that still looks like the
-        last one: the fewer steps from the anchor, the less is lost on the way. What moves on is sent at once.
+    follow : bool
+        Move the mask first as the image has moved around it, see `following.follow`.
+    drift : float or None
+        What a plane is expected to add to the errors of a moved mask, as 1 minus an IoU, at least 0. The mask of the
+        next plane is the mean of the moved one and of what is seen there, weighted by what is expected to be wrong with
+        each: the smaller the drift, and the poorer what is seen, the longer a mask is remembered. None: what is seen
+        counts alone.
     """
 
     mask: bool = True
     box: bool = True
     margin: float = 0.1
     points: int = 1
-    reach: int = 1
+    follow: bool = True
+    drift: float | None = None
 
     def __post_init__(self) -> None:
-        if self.reach < 1:
-            msg = f"reach must be at least 1, the plane before, got {self.reach}"
+        if self.drift is not None and not 0 <= self.drift < math.inf:
+            msg = f"drift must be a number of at least 0, or None, got {self.drift}"
             raise ValueError(msg)
         if not (self.mask or self.box or self.points > 0):
             msg = "a step must send something: expected mask=True, box=True or points of at least 1"
@@ -122,10 +157,10 @@ class StepPrompt:
 
         A model trained on lone masks needs no more. On the training volumes ``fibsem_medulla_gala_train``,
         ``plant_ovule_nuclei_1135`` and ``plant_ovule_membrane``, nano's mask alone had a mean 3D IoU of .51, .73 and
-        .64 from a click and a box; with a point .57, .74 and .60; with a box .57, .73 and .61. A ``reach`` of 4 was
-        chosen on training volumes and on ``dev``, see docs/explanation/propagation.md.
+        .64 from a click and a box; with a point .57, .74 and .60; with a box .57, .73 and .61. The drift is the best of
+        four on training volumes, see docs/explanation/propagation.md.
         """
-        return cls(box=False, points=0, reach=4) if config.lone_masks else cls()
+        return cls(box=False, points=0, drift=0.15) if config.lone_masks else cls()
 
     def prompt(self, state: PlaneState) -> Prompt:
         """Make the prompt for the plane after that of ``state``, whose mask must not be empty.
@@ -154,7 +189,7 @@ class StopRules:
     max_area_ratio : float
         Growing or shrinking by more than this factor is ``"area"``; shrinking at the image border is ``"border"``.
     min_overlap : float
-        A lower IoU with the mask of the plane before is ``"overlap"``.
+        A lower IoU with the moved mask of the plane before is ``"overlap"``.
     min_presence : float
         A lower probability that the walk still has its object is ``"presence"``, see `Evidence.presence`; 0 switches
         the rule off. It ends most walks: those above are for masks that the model itself finds poor, and for leaps.

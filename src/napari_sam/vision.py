@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_sam.crops import widened
+from napari_sam.following import finite, follow
 from napari_sam.stack import WHOLE
 from napari_sam.views import Decoded, predict_low_res
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam.model.sam import Sam
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Pixels, Plane
+    from napari_sam.step import PlaneState
     from napari_sam.views import Embedding
 
     ReadWindow = Callable[[Window], Pixels]
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 _RING = 3  # pixels around a mask that count as its surroundings
 _RIM, _LEAST_AROUND = 2, 5  # pixels: of the edge of a mask, and around it at least, to tell whether it stands apart
 _APART = 1.0  # standard deviations of the pixels
-_HUGE = 1e100  # no microscope says more; its square is finite
 
 
 class Vision(Protocol):
@@ -40,6 +41,9 @@ class Vision(Protocol):
         self, plane: Plane, prompts: Sequence[Prompt], mask_input: Sequence[MaskInput | None]
     ) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch; a ``mask_input`` takes the place of the prompt's mask."""
+
+    def follow(self, plane: Plane, states: Sequence[PlaneState]) -> Sequence[PlaneState]:
+        """Move objects to a plane as the image has moved since theirs; see `following.follow`."""
 
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
@@ -76,6 +80,10 @@ class SamVision:
         embedding = self.get_embedding(plane)
         return predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input, nearby=True)
 
+    def follow(self, plane: Plane, states: Sequence[PlaneState]) -> Sequence[PlaneState]:
+        """Move objects to a plane as the image has moved since theirs."""
+        return follow(states, plane, self.get_pixels)
+
     def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
         """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
         return [contrast_of(mask, partial(self.get_pixels, plane), least=least) for mask in masks]
@@ -88,7 +96,7 @@ class SamVision:
         """Correlate the pixels of two planes, about 256 x 256 of them; 0 if one of them is blank."""
         both = [self.get_pixels(each, WHOLE) for each in (plane, other)]
         step = max(1, max(both[0].shape[:2]) // 256)
-        pair = [_finite(pixels[::step, ::step]).ravel() for pixels in both]
+        pair = [finite(pixels[::step, ::step]).ravel() for pixels in both]
         one, two = (pixels - pixels.mean() for pixels in pair)
         size = float(np.sqrt((one @ one) * (two @ two)))
         return float(one @ two) / size if size else 0.0
@@ -146,17 +154,12 @@ def stands_apart(mask: Crop, get_pixels: ReadWindow) -> bool:
 def _look_around(mask: Crop, get_pixels: ReadWindow, by: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Read a mask with so many pixels around it: the pixels ``(h, w, c)``, and which of them are in the mask."""
     window = widened(mask.window, mask.shape, by)
-    return np.atleast_3d(_finite(get_pixels(window))), mask.within(window)
+    return np.atleast_3d(finite(get_pixels(window))), mask.within(window)
 
 
 def _spread(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the standard deviation within two groups of pixels ``(., c)``, each counting alike: ``(c,)``."""
     return np.asarray(np.sqrt((one.var(axis=0) + other.var(axis=0)) / 2))
-
-
-def _finite(pixels: Pixels) -> NDArray[np.float64]:
-    """Return pixels that can be squared and added up; what is no number counts as 0."""
-    return np.nan_to_num(pixels.astype(np.float64), posinf=0, neginf=0).clip(-_HUGE, _HUGE)
 
 
 def contrast_left(now: NDArray[np.float64], origin: NDArray[np.float64]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isnan
+from math import isnan, nan
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from napari_sam.blending import blend
 from napari_sam.components import believed, largest
-from napari_sam.crops import iou
 from napari_sam.evidence import Evidence
 from napari_sam.light import Light
 from napari_sam.presence import Course
@@ -35,7 +34,6 @@ _PERHAPS_MISSING = ("empty", "border", "area", "overlap", "predicted_iou", "pres
 # Standard deviations by which an object must stand out to be judged by its brightness. The median was .3 and .6 for
 # cells in phase contrast, .9 to 1.4 for neurites, 1 to 4 for nuclei.
 _CLEAR = 1.0
-_ALIKE = 0.6  # IoU of two masks of one object, from which on the earlier one may be sent in place of the later
 _MISSING = 0.5  # of the resemblance that the plane behind has to the last good one
 
 
@@ -85,38 +83,28 @@ class Trail:
         Where it was last.
     course : Course
         How the walk has gone up to there.
-    contrast : ndarray of float
-        ``(c,)``, how much brighter than its surroundings it was on the anchor, or, on an open end, on its brightest
-        one; 0 where it did not stand out.
+    contrast : ndarray of float or None
+        ``(c,)``, how much brighter than its surroundings it was on its brightest anchor; None where brightness says
+        nothing: on the way to another anchor, or among others as bright as itself.
     light : Light or None
-        What it has shown of this since; None where this says nothing: on the way to another anchor, or
-        among others as bright as itself.
+        What it has shown of this since, if it may end in a dip.
     behind : tuple of Step
         What becomes of the planes since the light was dimmest, if they turn out to show another object.
     waiting : tuple of Step
         The ends that it met on planes that may be missing, since it was last found.
-    earlier : tuple of PlaneState
-        Where it was before that, the last few planes; none for objects that are judged by their light.
     """
 
     state: PlaneState
     course: Course
-    contrast: NDArray[np.float64]
+    contrast: NDArray[np.float64] | None
     light: Light | None = None
     behind: tuple[Step, ...] = ()
     waiting: tuple[Step, ...] = ()
-    earlier: tuple[PlaneState, ...] = ()
 
-    def sent_on(self) -> PlaneState:
-        """Return the earliest state that still looks like the last one: each step blurs a little, so few are better."""
-        alike = (state for state in self.earlier if iou(state.mask, self.state.mask) >= _ALIKE)
-        return next(alike, self.state)
-
-    def onward(self, step: Step, bridged: Sequence[Step], *, reach: int) -> Trail:
+    def onward(self, step: Step, bridged: Sequence[Step]) -> Trail:
         """Go on to a plane on which no rule has ended the object, past those that had to be bridged."""
         if self.light is None:
-            recent = (*self.earlier, self.state)
-            return Trail(step.state, step.course, self.contrast, earlier=recent[max(0, len(recent) + 1 - reach) :])
+            return Trail(step.state, step.course, self.contrast)
         light = self.light.after(step.evidence.contrast)
         has_turned = (light.peak, light.dip) != (self.light.peak, self.light.dip)  # around the last plane
         behind = (*self.behind[-1 if has_turned else 0 :], *(each.taken_back() for each in (*bridged, step)))
@@ -222,7 +210,7 @@ class Walker:
                 earlier.append(trail.waiting[0])  # it has ended where it was lost
                 continue
             bridged = self._bridge(track, trail, step.state)
-            onward = trail.onward(step, bridged, reach=self.prompts.reach)
+            onward = trail.onward(step, bridged)
             if step.state.mask and onward.light and onward.light.is_anothers:
                 first, *others = trail.behind or (step.taken_back(),)
                 earlier += [first, *(replace(other, reason="cleared", evidence=Evidence()) for other in others)]
@@ -266,63 +254,83 @@ class Walker:
         trails = {}
         for object_id, state in anchored.items():
             if state.mask and track.way_out(object_id, ahead) is None:
-                is_open = self.rules.dip and track.weight_of_lower(object_id, ahead) is None
-                contrast, light = self._light(track, state) if is_open else (self._clear_contrast(state), None)
+                is_open = track.weight_of_lower(object_id, ahead) is None
+                contrast, light = self._light(track, state) if is_open else (None, None)
                 trails[object_id] = Trail(state, Course(), contrast, light)
         return trails
 
-    def _clear_contrast(self, anchor: PlaneState) -> NDArray[np.float64]:
-        (contrast,) = self.vision.contrasts(anchor.plane, [anchor.mask], least=_CLEAR)
-        return contrast
-
-    def _light(self, track: Track, state: PlaneState) -> tuple[NDArray[np.float64], Light | None]:
+    def _light(self, track: Track, state: PlaneState) -> tuple[NDArray[np.float64] | None, Light | None]:
         """Compare an anchor with the one on which its object is brightest: a plane near the end is dim already."""
         own = [here[state.object_id] for here in track.anchors.values() if state.object_id in here]
         shown = [each for each in own if each.mask]
         brightest = max((self._clear_contrast(each) for each in shown), key=lambda contrast: float(contrast @ contrast))
         (here,) = self.vision.contrasts(state.plane, [state.mask])
         share = contrast_left(here, brightest)
-        is_told = not isnan(share) and any(self.vision.stands_apart(each.plane, each.mask) for each in shown)
-        return brightest, Light.of_anchor(share) if is_told else None
+        if isnan(share) or not any(self.vision.stands_apart(each.plane, each.mask) for each in shown):
+            return None, None
+        return brightest, Light.of_anchor(share) if self.rules.dip else None
+
+    def _clear_contrast(self, anchor: PlaneState) -> NDArray[np.float64]:
+        (contrast,) = self.vision.contrasts(anchor.plane, [anchor.mask], least=_CLEAR)
+        return contrast
 
     def _step(self, plane: Plane, coming: Sequence[Trail], rivals: Mapping[int, Step]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
         if not coming:
             return []
-        found = self._decode(plane, coming)
-        ended = [self.rules.reason(t.state, s.state, s.evidence) for t, s in zip(coming, found, strict=True)]
-        going_on = [step for step, why in zip(found, ended, strict=True) if why is None]
+        sights = self._look(plane, coming)
+        ended = [self.rules.reason(sight.moved, sight.seen, sight.step.evidence) for sight in sights]
+        going_on = [sight.step for sight, why in zip(sights, ended, strict=True) if why is None]
         settled = {state.object_id: state for state in self.settle(plane, going_on, rivals)}
         steps = []
-        for trail, step, why in zip(coming, found, ended, strict=True):
+        for sight, why in zip(sights, ended, strict=True):
+            step = sight.step
             left = settled.get(step.state.object_id, step.state)
-            lost = why is None and self.rules.reason(trail.state, left) is not None
+            lost = why is None and self.rules.reason(sight.moved, left) is not None
             reason: Reason | None = "taken" if lost else why
             steps.append(replace(step, state=left.emptied() if reason else left, reason=reason))
         return steps
 
-    def _decode(self, plane: Plane, coming: Sequence[Trail]) -> list[Step]:
-        before, sent = [trail.state for trail in coming], [trail.sent_on() for trail in coming]
+    def _look(self, plane: Plane, coming: Sequence[Trail]) -> list[_Sight]:
+        """Decode all objects that come to a plane in one batch, and collect what speaks for their masks."""
+        before = [trail.state for trail in coming]
+        moved = self.vision.follow(plane, before) if self.prompts.follow else before
         decoded = self.vision.decode(
             plane,
-            [self.prompts.prompt(state) for state in sent],
-            [state.mask_input if self.prompts.mask else None for state in sent],
+            [self.prompts.prompt(state) for state in moved],
+            [state.mask_input if self.prompts.mask else None for state in moved],
         )
-        after = [PlaneState.decoded(old.object_id, plane, *new) for old, new in zip(before, decoded, strict=True)]
-        kept = [believed(new.mask, old.mask, self.components) for old, new in zip(before, after, strict=True)]
-        after = [without_lost(new, mask) for new, mask in zip(after, kept, strict=True)]
-        return self._judge(plane, coming, after)
+        new = [PlaneState.decoded(old.object_id, plane, *each) for old, each in zip(before, decoded, strict=True)]
+        seen = [
+            without_lost(after, believed(after.mask, old.mask, self.components))
+            for old, after in zip(moved, new, strict=True)
+        ]
+        return [self._judge(*each) for each in zip(coming, moved, seen, strict=True)]
 
-    def _judge(self, plane: Plane, coming: Sequence[Trail], after: Sequence[PlaneState]) -> list[Step]:
-        """Collect what speaks for the masks that were found on a plane."""
-        places = [moved_along(trail.state.mask, new.mask) for trail, new in zip(coming, after, strict=True)]
-        contrasts = self.vision.contrasts(plane, places)
-        steps = []
-        for trail, new, shown in zip(coming, after, contrasts, strict=True):
-            seen = Evidence.of_step(trail.state.mask, new.mask, predicted_iou=new.score)
-            course, left = trail.course.after(seen), contrast_left(shown, trail.contrast)
-            steps.append(Step(new, None, replace(seen, presence=course.presence, contrast=left), course))
-        return steps
+    def _judge(self, trail: Trail, moved: PlaneState, seen: PlaneState) -> _Sight:
+        after = seen
+        if self.prompts.drift is not None:
+            after = seen.remembering(moved, drift=self.prompts.drift, doubt=trail.course.usual_doubt)
+        evidence = Evidence.of_step(moved.mask, seen.mask, predicted_iou=seen.score)
+        course = trail.course.after(evidence)
+        evidence = replace(evidence, presence=course.presence, contrast=self._left(trail, moved, seen))
+        return _Sight(moved, seen, Step(after, None, evidence, course))
+
+    def _left(self, trail: Trail, moved: PlaneState, seen: PlaneState) -> float:
+        """Tell how much of its contrast an object has left; NaN where that says nothing."""
+        if trail.contrast is None:
+            return nan
+        (contrast,) = self.vision.contrasts(seen.plane, [moved_along(moved.mask, seen.mask)])
+        return contrast_left(contrast, trail.contrast)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """An object where it is expected to be on a plane, as the model sees it there, and the step that follows."""
+
+    moved: PlaneState
+    seen: PlaneState
+    step: Step
 
 
 def moved_along(before: Crop, after: Crop) -> Crop:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_sam import Evidence, PlaneMask
 from napari_sam.crops import Crop
@@ -12,6 +13,7 @@ from napari_sam.evaluation.walks import Volume
 TRUTH = np.zeros((8, 30, 40), np.uint16)
 TRUTH[1:7, 4:14, 5:15] = 1
 TRUTH[2:5, 18:26, 20:36] = 2
+IMAGE = np.broadcast_to(gaussian_filter(np.random.default_rng(0).random(TRUTH.shape[1:]), 2), TRUTH.shape)
 
 
 class Walker:
@@ -24,6 +26,7 @@ class Walker:
         self.labels = np.zeros_like(TRUTH)
         self.reach = reach
         self.walks = 0
+        self.cache = SimpleNamespace(pixels=lambda plane, window: IMAGE[plane][window])
 
     def embed(self, planes=None):
         return iter(())

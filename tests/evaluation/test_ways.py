@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from napari_sam.evaluation.baselines import interpolate
 from napari_sam.evaluation.corrections import correct, correct_at_random, correct_the_weakest
@@ -30,6 +31,18 @@ def test_what_is_given_the_true_extent_is_perfect_on_a_straight_object(volume):
     for name in ("copied", "copied by one step", "interpolated", "model"):
         perfect |= ious(volume, WAYS[name])
     assert set(perfect.values()) == {1.0}
+
+
+def test_a_copy_is_moved_as_the_image_moves(volume):
+    texture = gaussian_filter(np.random.default_rng(0).random((40, 80)), 2)
+    volume.seg.cache.pixels = lambda plane, window: texture[5:35, 30 - 2 * plane[0] : 70 - 2 * plane[0]][window]
+
+    (_, _, masks) = next(
+        found for found in WAYS["copied"](volume, [ONE]) if found[1] == "copied mask, moved (true extent)"
+    )
+
+    columns = [np.nonzero(masks[z].any(axis=0))[0].mean() for z in (2, 3, 4, 5)]
+    assert np.diff(columns) == pytest.approx(2, abs=0.6)
 
 
 def test_more_true_planes_are_at_least_as_good(volume):

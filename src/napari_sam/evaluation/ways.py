@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.crops import Crop
 from napari_sam.evaluation.baselines import interpolate
 from napari_sam.evaluation.reprompting import CRITERIA, PROJECTIONS, THRESHOLDS, cut, reprompt
 from napari_sam.evaluation.scores import Target
 from napari_sam.evaluation.walks import ENDLESS, Found, Mask, Volume, by_position
+from napari_sam.following import follow
 from napari_sam.fuse import propagate_and_vote
-from napari_sam.step import StepPrompt
+from napari_sam.image import Frame
+from napari_sam.low_res import crop_logits, mask_to_logits
+from napari_sam.step import PlaneState, StepPrompt
 
 if TYPE_CHECKING:
     from napari_sam.prompts import Prompt
@@ -23,9 +27,10 @@ Way = Callable[[Volume, Sequence[Target]], Iterator[Found]]
 MAIN = "click + box"  # the way that the goals are about
 
 _PARTS = {
-    "last mask only": StepPrompt(box=False, points=0),
-    "box only": StepPrompt(mask=False, points=0),
-    "points only": StepPrompt(mask=False, box=False, points=3),
+    "last mask only": StepPrompt(box=False, points=0, follow=False),
+    "moved mask only": StepPrompt(box=False, points=0),
+    "box only": StepPrompt(mask=False, points=0, follow=False),
+    "points only": StepPrompt(mask=False, box=False, points=3, follow=False),
 }
 
 
@@ -99,11 +104,15 @@ def reprompted(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
 
 
 def copied(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
-    """Copy the mask of the start plane, decoded or true, to all planes where the object really is."""
+    """Copy the mask of the start plane, decoded or true, to all planes where the object really is.
+
+    Moved from plane to plane as the image moves, it shows what following brings without a model.
+    """
     for target in targets:
         extent = volume.extent(target)
         first = volume.seg.predict(volume.first_prompt(target)).masks[0]
         yield target, "copied mask (true extent)", dict.fromkeys(extent, first)
+        yield target, "copied mask, moved (true extent)", _moved_along(volume, target, first)
         true = volume.mask(target, target.plane[0])
         yield target, "copied true mask (true extent)", dict.fromkeys(extent, true)
 
@@ -111,8 +120,11 @@ def copied(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
 def copied_by_one_step(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
     """Copy the truth of each plane to the next one, away from the start: what one step of a walk has to beat."""
     for target in targets:
-        masks = {z: volume.mask(target, _nearer(z, target.plane[0])) for z in volume.extent(target)}
+        start, extent = target.plane[0], volume.extent(target)
+        masks = {z: volume.mask(target, _nearer(z, start)) for z in extent}
         yield target, "copy: one step from the truth", masks
+        moved = {z: _moved(volume, masks[z], _nearer(z, start), z) for z in extent if z != start}
+        yield target, "copy, moved: one step from the truth", {start: masks[start]} | moved
 
 
 def interpolated(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
@@ -156,6 +168,30 @@ WAYS: Mapping[str, Way] = MappingProxyType(
 def _walked(volume: Volume, target: Target, way: str, prompts: Sequence[Prompt], **how: Any) -> Found:
     """Propagate one object alone, as `Volume.walk` is told to."""
     return target, way, by_position(volume.walk(prompts, **how), target.object_id)
+
+
+def _moved_along(volume: Volume, target: Target, mask: Mask) -> dict[int, Mask]:
+    """Move a mask of the start plane from plane to plane as the image moves, as far as the object goes."""
+    extent, start = volume.extent(target), target.plane[0]
+    masks = {start: mask}
+    for position in (*range(start + 1, extent.stop), *range(start - 1, extent.start - 1, -1)):
+        before = _nearer(position, start)
+        masks[position] = _moved(volume, masks[before], before, position)
+    return masks
+
+
+def _moved(volume: Volume, mask: Mask, before: int, after: int) -> Mask:
+    """Move a mask from one plane to another as the image moves."""
+    if not mask.any():
+        return mask
+    height, width = mask.shape
+    twice = (2 * height, 2 * width)
+    frame = Frame(mask.shape, twice, twice)  # a low-res cell of two model pixels is a pixel of the plane
+    crop = Crop.of(mask)
+    logits = crop_logits(mask_to_logits(crop, frame, low_res_stride=2))
+    [state] = follow([PlaneState(1, (before,), crop, 1.0, logits, frame)], (after,), volume.seg.cache.pixels)
+    moved: Mask = state.mask.full()
+    return moved
 
 
 def _first_start_last(volume: Volume, target: Target) -> list[int]:

@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 # and made-up stacks: for planes with a mask, and for the empty ones on which a walk has ended.
 FOUND: Mapping[str, float] = MappingProxyType(
     {
-        "constant": -0.62,
-        "worst_so_far": 1.27,
-        "overlap": 1.83,
-        "area_change": -0.11,
-        "steps": -0.52,
-        "between_anchors": 0.22,
-        "agreement": 0.49,
+        "constant": -1.36,
+        "worst_so_far": 1.44,
+        "overlap": 2.89,
+        "area_change": -2.33,
+        "steps": -0.51,
+        "between_anchors": -0.23,
+        "agreement": 0.93,
     }
 )
 ENDED: Mapping[str, float] = MappingProxyType(
-    {"constant": -0.22, "predicted_iou": -1.05, "overlap": -1.66, "between_anchors": -0.74}
+    {"constant": -0.11, "predicted_iou": -0.82, "overlap": -1.62, "between_anchors": -0.47}
 )
 
 _FURTHEST = 20  # steps from an anchor; more do not make a mask less likely

@@ -110,9 +110,8 @@ def _shown(before: Pixels, after: Pixels, size: tuple[int, int]) -> Tensor:
     """Return what so many cells show of the same pixels of two planes, ``(2, 1, h, w)`` of 0 to 1."""
     coarse = max(1.0, max(size) / _LARGEST)
     target = [max(1, round(side / coarse)) for side in size]
-    skip = max(
-        1, min(before.shape[0] // target[0], before.shape[1] // target[1]) // 2
-    )  # of large objects, two pixels per cell are enough
+    dense = min(before.shape[0] // target[0], before.shape[1] // target[1])  # pixels along a cell
+    skip = max(1, dense // 2)  # two of them are enough
     both = np.stack([np.atleast_3d(finite(pixels[::skip, ::skip])).mean(-1) for pixels in (before, after)])
     spread = both.std(axis=(1, 2))
     if spread.min() <= _BLANK * spread.max():

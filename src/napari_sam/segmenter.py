@@ -13,7 +13,6 @@ from napari_sam.checkpoints import load_sam
 from napari_sam.components import Components
 from napari_sam.contrast import estimate_contrast
 from napari_sam.labels import Overlap, check_ids, check_labels, new_labels, read_plane, write_masks
-from napari_sam.low_res import crop_logits, mask_to_logits
 from napari_sam.model.sam import Sam
 from napari_sam.orientation import Orientation, axis_order, turn
 from napari_sam.prompts import Prompt, check_inside
@@ -345,9 +344,8 @@ class Segmenter:
         return [PlaneState.decoded(prompt.object_id, plane, *each) for prompt, each in zip(prompts, found, strict=True)]
 
     def _painted(self, prompt: Prompt, mask: Crop) -> PlaneState:
-        frame = self._cache.find_frame(mask)
-        logits = mask_to_logits(mask, frame, low_res_stride=self._sam.config.grid.low_res_stride)
-        return PlaneState(prompt.object_id, prompt.plane, mask, 1.0, crop_logits(logits), frame)
+        frame, stride = self._cache.find_frame(mask), self._sam.config.grid.low_res_stride
+        return PlaneState.painted(prompt.object_id, prompt.plane, mask, frame, low_res_stride=stride)
 
     def _check(self, prompt: Prompt) -> None:
         self._stack.check_plane(prompt.plane)

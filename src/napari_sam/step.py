@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_sam.crops import Crop, shared_area
-from napari_sam.low_res import SURE_LOGIT, MaskInput, crop_logits, move_logits
+from napari_sam.low_res import SURE_LOGIT, MaskInput, crop_logits, mask_to_logits, move_logits
 from napari_sam.prompts import Prompt
 from napari_sam.upscaling import upscaled_mask
 
@@ -77,6 +77,12 @@ class PlaneState:
         logits = crop_logits(low_res_logits, least=-SURE_LOGIT / 2)
         likely = min(max(score, 0.0), 1.0)  # nothing keeps what the model says within the range of an IoU
         return cls(object_id, plane, upscaled_mask(logits, frame), likely, logits, frame, 1 - likely)
+
+    @classmethod
+    def painted(cls, object_id: int, plane: Plane, mask: Crop, frame: Frame, *, low_res_stride: int) -> PlaneState:
+        """Take a mask that is known to be right."""
+        logits = crop_logits(mask_to_logits(mask, frame, low_res_stride=low_res_stride))
+        return cls(object_id, plane, mask, 1.0, logits, frame)
 
     def remembering(self, moved: PlaneState, *, drift: float, doubt: float | None = None) -> PlaneState:
         """Average with what was expected here, each weighted by how far it can be trusted: a Kalman filter's step.

@@ -16,7 +16,6 @@ from napari_sam.evaluation.walks import ENDLESS, Found, Mask, Volume, by_positio
 from napari_sam.following import follow
 from napari_sam.fuse import propagate_and_vote
 from napari_sam.image import Frame
-from napari_sam.low_res import crop_logits, mask_to_logits
 from napari_sam.step import PlaneState, StepPrompt
 
 if TYPE_CHECKING:
@@ -187,9 +186,8 @@ def _moved(volume: Volume, mask: Mask, before: int, after: int) -> Mask:
     height, width = mask.shape
     twice = (2 * height, 2 * width)
     frame = Frame(mask.shape, twice, twice)  # a low-res cell of two model pixels is a pixel of the plane
-    crop = Crop.of(mask)
-    logits = crop_logits(mask_to_logits(crop, frame, low_res_stride=2))
-    [state] = follow([PlaneState(1, (before,), crop, 1.0, logits, frame)], (after,), volume.seg.cache.pixels)
+    painted = PlaneState.painted(1, (before,), Crop.of(mask), frame, low_res_stride=2)
+    [state] = follow([painted], (after,), volume.seg.cache.pixels)
     moved: Mask = state.mask.full()
     return moved
 

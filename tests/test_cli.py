@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+import torch
 from tests.test_image_files import ome_zarr
 
 from napari_sam import Segmenter, cli
@@ -238,6 +239,31 @@ def test_an_error_can_be_traced_for_a_report(folder, monkeypatch):
     monkeypatch.setenv("NAPARI_SAM_DEBUG", "1")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         cli.main(("segment", "nothing.tif", *SEGMENT[2:]))
+
+
+def test_a_gpu_that_is_too_small_is_one_sentence_that_says_what_to_do(folder, capsys, monkeypatch):
+    """PyTorch's error is no mistake in a path or a number, and ended with a traceback."""
+
+    def fail(*_arguments, **_how):
+        msg = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 7.79 GiB of which"
+        raise torch.OutOfMemoryError(msg)
+
+    monkeypatch.setattr(Segmenter, "segment", fail)
+    assert run(*SEGMENT) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("sam-stacks: The GPU is out of memory (it was asked for 2.00 GiB more); close what else")
+    assert len(said.splitlines()) == 1
+    assert not (folder / "labels.tif").exists()
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(folder, monkeypatch):
+    def fail(*_arguments, **_how):
+        msg = "shapes do not match"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(Segmenter, "segment", fail)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        cli.main(SEGMENT)
 
 
 def test_a_stop_by_the_user_is_one_sentence_and_exit_code_130(folder, capsys, monkeypatch):

@@ -35,6 +35,7 @@ from napari_sam.cli_options import (
 from napari_sam.cli_tables import print_objects, print_scores
 from napari_sam.cli_train import pretrain, train
 from napari_sam.orientation import Orientation, axis_order
+from napari_sam.shortage import shortage
 
 if TYPE_CHECKING:
     from napari_sam.prompts import Prompt
@@ -63,21 +64,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         app(arguments)
-    except (ValueError, OSError) as error:
-        if os.environ.get("NAPARI_SAM_DEBUG"):
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        told = _told(error)
+        if told is None or os.environ.get("NAPARI_SAM_DEBUG"):
             raise
-        print(f"sam-stacks: {_told(error)}", file=sys.stderr)
+        print(f"sam-stacks: {told}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("sam-stacks: stopped; what is in a cache is kept, and no output is half written", file=sys.stderr)
         sys.exit(130)
 
 
-def _told(error: Exception) -> str:
-    """Put an error into words: those of the system without its number, with the file first."""
-    if not isinstance(error, OSError) or error.strerror is None:
+def _told(error: Exception) -> str | None:
+    """Put an error into words: those of the system without its number, with the file first; None: it is our mistake."""
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ValueError | OSError):
         return str(error)
-    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    short = shortage(error)
+    return None if short is None else f"{short}; {_LESS_MEMORY}"
+
+
+_LESS_MEMORY = (
+    "close what else uses it, or take a smaller model or --precision bfloat16; instead of a GPU --device cpu, in "
+    "training a smaller --batch, for large labels an --output that ends with .zarr"
+)
 
 
 _STDERR = Console(stderr=True)

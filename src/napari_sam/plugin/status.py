@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.plugin.channels import channel_choices
 from napari_sam.plugin.walk import DOUBTFUL
+from napari_sam.shortage import shortage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +29,9 @@ def slider(annotation: Annotation, axis: int) -> str:
 
 def explain(error: Exception) -> str:
     """Say what went wrong, in one line, and what to do if that is not in it."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, MemoryError) or "out of memory" in said.lower():
-        said = "Out of memory" if isinstance(error, MemoryError) else said.rstrip(".")
-        return f"{said}. Nothing was changed: choose a smaller model, or close what else uses the memory."
-    return said
+    if (short := shortage(error)) is not None:
+        return f"{short}. Nothing was changed: choose a smaller model, or close what else uses the memory."
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _now(annotation: Annotation, keys: Mapping[str, str]) -> str:

@@ -57,6 +57,13 @@ def test_a_new_mask_replaces_the_old_voxels_of_its_object():
     np.testing.assert_array_equal(merged == 2, box(slice(2, 5), slice(2, 5)))
 
 
+def test_large_ids_do_not_merge():
+    """Ids were compared as float64, and the voxels of the object with the next id were gone."""
+    current = np.full(SHAPE, 2**64 - 1, np.uint64)
+    merged = merge_masks(current, {2**64 - 2: Crop.of(box(2, 2)), 3: Crop.of(box(3, 3))})
+    np.testing.assert_array_equal(merged, current)
+
+
 @pytest.mark.parametrize("make", [np.zeros, zarr.zeros], ids=["numpy", "zarr"])
 def test_only_the_plane_is_written(make):
     labels = make(shape=(3, *SHAPE), dtype="uint16")

@@ -82,7 +82,7 @@ def _propagate_and_vote(
 ) -> Iterator[tuple[int, PlaneMask]]:
     ids = sorted({prompt.object_id for prompt in prompts})
     others = np.asarray(seg.labels[...])
-    others = np.where(np.isin(others, ids), 0, others)
+    others = np.where(np.isin(others, np.array(ids, others.dtype)), 0, others)
     points: dict[int, list[Point]] = {}
     prompted = {(prompt.object_id, prompt.plane) for prompt in prompts}
     for found in seg.propagate(prompts):

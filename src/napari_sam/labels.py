@@ -141,7 +141,8 @@ def merge_masks(
     ndarray of int
         A new plane.
     """
-    merged = np.where(np.isin(current, list(masks)), 0, current).astype(current.dtype)
+    own = np.array(list(masks), current.dtype)  # of one type: numpy would compare uint64 and int64 as float64
+    merged = np.where(np.isin(current, own), 0, current)
     free = np.ones(current.shape, dtype=bool) if overlap == "replace" else merged == 0
     for object_id, mask in masks.items():
         window = mask.window

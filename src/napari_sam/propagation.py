@@ -162,7 +162,7 @@ def _clear(walker: Walker, track: Track, reached: Collection[tuple[int, Plane]])
         if not missed:
             continue
         labels = walker.get_labels(plane)
-        left = np.unique(labels[np.isin(labels, missed)]).tolist()
+        left = np.unique(labels[np.isin(labels, np.array(missed, labels.dtype))]).tolist()
         if left:
             height, width = labels.shape
             yield tuple(PlaneMask(i, plane, Crop.empty((height, width)), 0.0, "cleared") for i in left)

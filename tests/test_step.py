@@ -115,9 +115,9 @@ def test_a_lone_mask_is_only_sent_to_a_model_that_knows_it():
     assert StepPrompt.suited_to(CONFIGS["vit_b"]) == StepPrompt()
 
 
-@pytest.mark.parametrize("drift", [-0.1, np.inf, np.nan])
+@pytest.mark.parametrize("drift", [-0.1, 1.5, 1e200, np.inf, np.nan])
 def test_a_drift_that_is_none_is_refused(drift):
-    with pytest.raises(ValueError, match="drift must be a number of at least 0"):
+    with pytest.raises(ValueError, match="drift must be a number from 0 to 1"):
         StepPrompt(drift=drift)
 
 

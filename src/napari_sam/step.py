@@ -136,7 +136,7 @@ class StepPrompt:
     follow : bool
         Move the mask first as the image has moved around it, see `following.follow`.
     drift : float or None
-        What a plane is expected to add to the errors of a moved mask, as 1 minus an IoU, at least 0. The mask of the
+        What a plane is expected to add to the errors of a moved mask, as 1 minus an IoU, 0 to 1. The mask of the
         next plane is the mean of the moved one and of what is seen there, weighted by what is expected to be wrong with
         each: the smaller the drift, and the poorer what is seen, the longer a mask is remembered. None: what is seen
         counts alone.
@@ -150,8 +150,8 @@ class StepPrompt:
     drift: float | None = None
 
     def __post_init__(self) -> None:
-        if self.drift is not None and not 0 <= self.drift < math.inf:
-            msg = f"drift must be a number of at least 0, or None, got {self.drift}"
+        if self.drift is not None and not 0 <= self.drift <= 1:
+            msg = f"drift must be a number from 0 to 1, or None for no memory, got {self.drift}"
             raise ValueError(msg)
         if not (self.mask or self.box or self.points > 0):
             msg = "a step must send something: expected mask=True, box=True or points of at least 1"

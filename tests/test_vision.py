@@ -95,6 +95,15 @@ def test_a_blank_plane_resembles_nothing():
     assert vision.resemblance((0,), (2,)) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("unit", [1e-90, 1e-9, 1e90])
+def test_planes_are_as_alike_in_any_unit(unit):
+    stack = np.random.default_rng(0).normal(size=(2, 30, 30))
+    stack[1] += stack[0]
+    alike = SamVision(None, None, lambda plane, window: stack[plane][window]).resemblance((0,), (1,))
+    vision = SamVision(None, None, lambda plane, window: unit * stack[plane][window])
+    assert vision.resemblance((0,), (1,)) == pytest.approx(alike)
+
+
 def test_of_a_plane_only_what_is_around_the_masks_is_read():
     plane, read = np.random.default_rng(0).normal(size=(20, 20)), []
     vision = SamVision(None, None, lambda plane_index, window: read.append(window) or plane[window])

@@ -98,7 +98,7 @@ class SamVision:
         step = max(1, max(both[0].shape[:2]) // 256)
         pair = [finite(pixels[::step, ::step]).ravel() for pixels in both]
         one, two = (pixels - pixels.mean() for pixels in pair)
-        size = float(np.sqrt((one @ one) * (two @ two)))
+        size = float(np.sqrt(one @ one) * np.sqrt(two @ two))  # one by one: the product of squares may be too large
         return float(one @ two) / size if size else 0.0
 
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from tests.worlds import SIDE, Hourglass, Remembering, World, anchor, as_logits, state, story, tubes
 
+from napari_sam.crops import Crop
 from napari_sam.evaluation.walks import ENDLESS
 from napari_sam.sharing import settle
 from napari_sam.step import StepPrompt, StopRules
+from napari_sam.walker import moved_along
 
 
 def test_a_walk_ends_where_the_object_ends_and_says_why():
@@ -243,3 +245,10 @@ def test_a_mask_is_looked_for_where_the_image_has_gone(follow, told):
     walked = list(world.walk([anchor(world.truth, (0,), 1)], step=StepPrompt(follow=follow)))
     assert world.told == told
     assert [each.evidence.overlap for each in walked[1:]] == [1.0 if follow else pytest.approx(3 / 7)] * 4
+
+
+def test_a_shape_that_would_leave_the_plane_with_all_its_pixels_stays_where_it_was():
+    """Two specks were followed into a corner: their contrast there was the mean of nothing, and numpy warned."""
+    specks, corner = np.zeros((2, SIDE, SIDE), bool)
+    specks[[4, 12], [12, 4]] = corner[0, 0] = True
+    assert moved_along(Crop.of(specks), Crop.of(corner)) == Crop.of(specks)

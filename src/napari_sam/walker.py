@@ -338,4 +338,4 @@ def moved_along(before: Crop, after: Crop) -> Crop:
     if not after:
         return before
     rows, columns = np.round(after.centre - before.centre).astype(int)
-    return before.shifted(int(rows), int(columns)) or before
+    return before.shifted(int(rows), int(columns)).trimmed() or before

@@ -4,6 +4,7 @@ from math import isnan
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 from napari_sam.crops import Crop
 from napari_sam.vision import SamVision, contrast_left, contrast_of, stands_apart
@@ -65,6 +66,15 @@ def textured(plane):
 def test_a_nucleus_in_the_dark_stands_apart_and_a_dark_one_in_the_light_too():
     assert stands_apart_in(textured(MASK * 10.0))
     assert stands_apart_in(textured(~MASK * 10.0))
+
+
+def test_a_nucleus_whose_mask_was_painted_too_generously_stands_apart():
+    """Painted masks often take in the blurred rim and more; the walks from them must end like any other."""
+    nucleus = np.zeros((40, 40), bool)
+    nucleus[14:24, 15:26] = True
+    generous = Crop.of(binary_dilation(nucleus, iterations=4))
+    noise = np.random.default_rng(0).normal(0, 3, nucleus.shape)
+    assert stands_apart_in(gaussian_filter(nucleus * 10.0, 1.5) + noise, generous)
 
 
 def test_a_cell_behind_its_membrane_does_not_stand_apart():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _RING = 3  # pixels around a mask that count as its surroundings
 _RIM, _LEAST_AROUND = 2, 5  # pixels: of the edge of a mask, and around it at least, to tell whether it stands apart
-_APART = 1.0  # standard deviations of the pixels
+_APART = 1.25  # standard deviations of the pixels
 
 
 class Vision(Protocol):
@@ -131,9 +131,10 @@ def contrast_of(mask: Crop, get_pixels: ReadWindow, *, least: float = 0.0) -> ND
 
 
 def stands_apart(mask: Crop, get_pixels: ReadWindow) -> bool:
-    """Whether the pixels in a mask differ from most of those around it, within half its size.
+    """Whether the core of a mask differs from most of the pixels around the mask, within half its size.
 
     A nucleus in the dark does. What a membrane parts from others like it stands out from the membrane, but not apart.
+    The core is the deeper half of the pixels, so that a mask painted too generously says the same.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def stands_apart(mask: Crop, get_pixels: ReadWindow) -> bool:
     from scipy.ndimage import binary_dilation
 
     near, inside = _look_around(mask, get_pixels, max(_LEAST_AROUND, max(mask.pixels.shape) // 2))
-    one, other = near[inside], near[~binary_dilation(inside, iterations=_RIM)]
+    one, other = near[_core(inside)], near[~binary_dilation(inside, iterations=_RIM)]
     if not len(other):
         return False
     return bool((abs(one.mean(axis=0) - np.median(other, axis=0)) > _APART * _spread(one, other)).any())
@@ -155,6 +156,14 @@ def _look_around(mask: Crop, get_pixels: ReadWindow, by: int) -> tuple[NDArray[n
     """Read a mask with so many pixels around it: the pixels ``(h, w, c)``, and which of them are in the mask."""
     window = widened(mask.window, mask.shape, by)
     return np.atleast_3d(finite(get_pixels(window))), mask.within(window)
+
+
+def _core(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the half of the pixels of a mask that lies deepest in it; the outside begins behind the edge."""
+    from scipy.ndimage import distance_transform_edt
+
+    depth: NDArray[np.float64] = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
+    return inside & (depth >= np.median(depth[inside]))
 
 
 def _spread(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

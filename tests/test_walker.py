@@ -239,6 +239,22 @@ class Drifting(World):
         return as_logits(self.truth[plane] == 1), 0.9
 
 
+def test_what_is_left_of_a_memory_and_a_mask_beside_it_is_not_said_to_be_taken():
+    """Walks ended as "taken" on planes where there was no other object."""
+
+    class Beside(World):
+        def see(self, plane, prompt, logits):
+            beside = np.zeros((SIDE, SIDE), bool)
+            beside[4:9, 7:12] = True
+            return np.where(beside, 2, -8).astype(np.float32), 0.87
+
+    world = Beside(tubes(2))
+    world.truth[world.truth == 2] = 0
+    rules = StopRules(min_presence=0, min_faded_presence=0)
+    walked = world.walk([anchor(world.truth, (0,), 1)], step=StepPrompt(drift=0.15), rules=rules)
+    assert story(walked) == [(0, None), (1, "area")]
+
+
 @pytest.mark.parametrize(("follow", "told"), [(True, [2, 4, 6, 8]), (False, [0, 2, 4, 6])])
 def test_a_mask_is_looked_for_where_the_image_has_gone(follow, told):
     world = Drifting()

@@ -286,8 +286,8 @@ class Walker:
         for sight, why in zip(sights, ended, strict=True):
             step = sight.step
             left = settled.get(step.state.object_id, step.state)
-            lost = why is None and self.rules.reason(sight.moved, left) is not None
-            reason: Reason | None = "taken" if lost else why
+            lost = self.rules.reason(sight.moved, left) if why is None else None
+            reason = "taken" if lost and left is not step.state else why or lost  # a mean of two masks may be empty
             steps.append(replace(step, state=left.emptied() if reason else left, reason=reason))
         return steps
 

@@ -51,6 +51,15 @@ def test_writing_twice_is_writing_once(current, masks, overlap):
     np.testing.assert_array_equal(merge_masks(once, crops(masks), overlap=overlap), once)
 
 
+@given(CURRENT, MASKS, st.sets(st.integers(1, 4)))
+def test_of_other_objects_only_outdated_voxels_are_taken(current, masks, outdated):
+    merged = merge_masks(current, crops(masks), outdated=outdated)
+    without = np.where(np.isin(current, list(outdated)), 0, current)
+    claimed = np.any(list(masks.values()), axis=0)
+    np.testing.assert_array_equal(merged[claimed], merge_masks(without, crops(masks))[claimed])
+    np.testing.assert_array_equal(merged[~claimed], merge_masks(current, crops(masks))[~claimed])
+
+
 def test_a_new_mask_replaces_the_old_voxels_of_its_object():
     current = np.where(box(slice(0, 3), slice(0, 3)), 2, 0)
     merged = merge_masks(current, crops({2: box(slice(2, 5), slice(2, 5))}))

@@ -178,6 +178,23 @@ def test_what_an_earlier_walk_has_left_is_cleared_where_the_new_one_does_not_com
     assert world.labels[7, 12, 12] == 5
 
 
+def test_what_an_earlier_walk_has_left_of_an_object_stops_no_other_one():
+    """A nucleus that had run over its neighbour was corrected, and the neighbour still ended there as "taken"."""
+    world = World(tubes())
+    world.labels[5][world.truth[5] == 1] = 2
+    list(world.walk([anchor(world.truth, (3,), 1), anchor(world.truth, (7,), 2)]))
+    np.testing.assert_array_equal(world.labels, world.truth)
+
+
+@given(STARTS)
+def test_walking_again_changes_nothing(starts):
+    world = Noise(np.zeros((6, SIDE, SIDE), np.uint8))
+    list(world.walk(list(noisy_anchors(starts)), rules=ANYTHING_GOES))
+    before = world.labels.copy()
+    list(world.walk(list(noisy_anchors(starts)), rules=ANYTHING_GOES))
+    np.testing.assert_array_equal(world.labels, before)
+
+
 def test_outside_of_a_gap_that_changed_nothing_is_cleared():
     world = World(tubes(12, ends=(0, 12)))
     world.labels[:] = world.truth == 1

@@ -163,6 +163,18 @@ def test_propagation_carries_an_object_through_the_stack(image, tiny_sam, monkey
     np.testing.assert_array_equal(segmenter.labels, np.broadcast_to(2 * seen(SQUARE, segmenter), SHAPE))
 
 
+def test_what_an_earlier_walk_has_left_of_the_objects_is_in_nobodys_way(image, tiny_sam, monkeypatch):
+    copying(monkeypatch)
+    segmenter = Segmenter(np.repeat(image[:1], len(image), axis=0), tiny_sam)
+    segmenter.labels[2, 8:25] = 5
+    corner = np.zeros_like(SQUARE)
+    corner[30:, 38:] = True
+    above = Prompt((3,), mask=corner, object_id=5)
+    list(segmenter.propagate([PAINTED, above], rules=ANYTHING_GOES))
+    np.testing.assert_array_equal(segmenter.labels[2] == 3, seen(SQUARE, segmenter))
+    assert not (segmenter.labels[2, :25] == 5).any()
+
+
 def test_each_plane_is_in_the_labels_when_it_comes(segmenter):
     for each in segmenter.propagate([CLICK, PAINTED], rules=ANYTHING_GOES):
         assert isinstance(each, PlaneMask)

@@ -65,8 +65,9 @@ class World:
     def walk(self, anchors, *, axis=0, start=0, stop=None, **options):
         positions = range(start, self.truth.shape[axis] if stop is None else stop)
         get_labels = self.labels.__getitem__
+        ids = {each.object_id for each in anchors}
         for found in propagate(anchors, self, axis=axis, positions=positions, get_labels=get_labels, **options):
-            write_masks(self.labels, found[0].plane, {each.object_id: each.crop for each in found})
+            write_masks(self.labels, found[0].plane, {each.object_id: each.crop for each in found}, outdated=ids)
             yield from found
 
 

@@ -10,7 +10,7 @@ from napari_sam.crops import Crop
 from napari_sam.stack import chunk_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -77,7 +77,14 @@ def read_plane(labels: Any, plane: Plane) -> NDArray[np.integer[Any]]:
     return np.asarray(labels[plane])
 
 
-def write_masks(labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap: Overlap = "keep") -> None:
+def write_masks(
+    labels: Any,
+    plane: Plane,
+    masks: Mapping[int, Crop],
+    *,
+    overlap: Overlap = "keep",
+    outdated: Collection[int] = (),
+) -> None:
     """Write the masks of one plane into ``labels``, in place.
 
     A plane is looked at window by window, and only what changes is written: of a zarr array the chunks under the masks
@@ -91,7 +98,7 @@ def write_masks(labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap
         Index of the plane.
     masks : mapping of int to Crop of bool
         Object id to its mask on the plane.
-    overlap : {"keep", "replace"}
+    overlap, outdated
         As in `merge_masks`.
     """
     for rows, columns in _windows(labels):
@@ -99,7 +106,7 @@ def write_masks(labels: Any, plane: Plane, masks: Mapping[int, Crop], *, overlap
         here = {object_id: mask.cut((rows, columns)) for object_id, mask in masks.items()}
         if not current.any() and not any(here.values()):
             continue
-        merged = merge_masks(current, here, overlap=overlap)
+        merged = merge_masks(current, here, overlap=overlap, outdated=outdated)
         changed = Crop.of(merged != current)
         if changed:
             top, left = rows.start + changed.top, columns.start + changed.left
@@ -120,12 +127,16 @@ def _windows(labels: Any) -> Iterator[Window]:
 
 
 def merge_masks(
-    current: NDArray[np.integer[Any]], masks: Mapping[int, Crop], *, overlap: Overlap = "keep"
+    current: NDArray[np.integer[Any]],
+    masks: Mapping[int, Crop],
+    *,
+    overlap: Overlap = "keep",
+    outdated: Collection[int] = (),
 ) -> NDArray[np.integer[Any]]:
     """Merge masks into a label plane; the earlier of two masks that claim a voxel gets it.
 
     Each object's old voxels on the plane are replaced by its mask. No other voxel changes, except that ``"replace"``
-    lets a mask take voxels of objects that are not among ``masks``.
+    lets a mask take voxels of objects that are not among ``masks``, and those of outdated ones may always be taken.
 
     Parameters
     ----------
@@ -135,6 +146,8 @@ def merge_masks(
         Object id to its mask on the plane.
     overlap : {"keep", "replace"}
         What happens to voxels of other objects under a mask.
+    outdated : collection of int
+        Objects whose voxels are about to be replaced anyway.
 
     Returns
     -------
@@ -143,9 +156,11 @@ def merge_masks(
     """
     own = np.array(list(masks), current.dtype)  # of one type: numpy would compare uint64 and int64 as float64
     merged = np.where(np.isin(current, own), 0, current)
-    free = np.ones(current.shape, dtype=bool) if overlap == "replace" else merged == 0
+    may_be_taken = np.array([0, *outdated], current.dtype)
+    free = np.ones(current.shape, dtype=bool)
     for object_id, mask in masks.items():
-        window = mask.window
-        merged[window][mask.pixels & free[window]] = object_id
-        free[window] &= ~mask.pixels
+        here = merged[mask.window]
+        won = mask.pixels & free[mask.window]
+        here[won if overlap == "replace" else won & np.isin(here, may_be_taken)] = object_id
+        free[mask.window] &= ~mask.pixels
     return merged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,8 @@ def propagate(
     positions : range
         Range of the walk along the axis; holds all anchors.
     get_labels : callable
-        Plane to its current labels ``(h, w)``. Voxels of objects that do not walk here are never claimed.
+        Plane to its current labels ``(h, w)``. Voxels of objects that do not walk here are never claimed; those that an
+        earlier walk has left of objects that do are, until these come.
     rules : StopRules, optional
         When a walk ends.
     step : StepPrompt, optional
@@ -90,6 +92,7 @@ def propagate(
             yield from _report([Step.given(state) for state in here.values()])
     for track in tracks:
         reached: set[tuple[int, Plane]] = set()
+        walker = replace(walker, outdated=partial(_outdated, track, reached))
         for found in _up_and_down(walker, track):
             reached |= {(each.object_id, each.plane) for each in found}
             yield found
@@ -156,16 +159,19 @@ def _meet(
 def _clear(walker: Walker, track: Track, reached: Collection[tuple[int, Plane]]) -> Iterator[tuple[PlaneMask, ...]]:
     """Take back what an earlier walk has left of the objects where this one has not come, but might have."""
     for position in sorted(set().union(*track.spans.values())):
-        plane, anchored = track.plane(position), track.anchors.get(position, {})
-        due = [i for i, span in track.spans.items() if position in span and i not in anchored]
-        missed = [object_id for object_id in due if (object_id, plane) not in reached]
-        if not missed:
+        plane = track.plane(position)
+        if not (missed := _outdated(track, reached, plane)):
             continue
         labels = walker.get_labels(plane)
         left = np.unique(labels[np.isin(labels, np.array(missed, labels.dtype))]).tolist()
         if left:
             height, width = labels.shape
             yield tuple(PlaneMask(i, plane, Crop.empty((height, width)), 0.0, "cleared") for i in left)
+
+
+def _outdated(track: Track, reached: Collection[tuple[int, Plane]], plane: Plane) -> list[int]:
+    """Objects of which a plane may hold what an earlier walk has left, because this one has not come there yet."""
+    return [object_id for object_id in track.due(plane[track.axis]) if (object_id, plane) not in reached]
 
 
 def _report(steps: Sequence[Step]) -> Iterator[tuple[PlaneMask, ...]]:

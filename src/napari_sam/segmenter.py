@@ -268,8 +268,8 @@ class Segmenter:
 
         Every prompted plane is an anchor: its mask stays as it is, and walks start from it to both sides. A prompt
         that consists of a mask alone is taken as it is; an empty mask says that the object is not there, and walks end
-        before it. Voxels of other objects are never changed. Within the range, what an earlier walk has left of these
-        objects is replaced, or removed where they are no longer found.
+        before it. Voxels of objects that are not among the prompts are never changed. Within the range, what an earlier
+        walk has left of those that are is replaced, or removed where they are no longer found; it stops nobody.
 
         Parameters
         ----------
@@ -326,8 +326,10 @@ class Segmenter:
     def _written(self, walk: Walk, prompts: Sequence[Prompt]) -> Iterator[PlaneMask]:
         """Walk from prompts, and write what is found on a plane before the walk goes on."""
         anchors = [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)]
+        walking = {anchor.object_id for anchor in anchors}
         for plane_masks in walk(anchors):
-            write_masks(self._turned_labels, plane_masks[0].plane, {each.object_id: each.crop for each in plane_masks})
+            masks = {each.object_id: each.crop for each in plane_masks}
+            write_masks(self._turned_labels, plane_masks[0].plane, masks, outdated=walking)
             yield from plane_masks
 
     def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:

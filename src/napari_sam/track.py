@@ -52,6 +52,11 @@ class Track:
         spans = self.spans.values()
         return range(min(s.start for s in spans), max(s.stop for s in spans)) if spans else range(0)
 
+    def due(self, position: int) -> list[int]:
+        """Objects that may come to a position on their way; what they have there from an earlier walk is outdated."""
+        anchored = self.anchors.get(position, {})
+        return [object_id for object_id, span in self.spans.items() if position in span and object_id not in anchored]
+
     def weight_of_lower(self, object_id: int, position: int) -> float | None:
         """Nearness of the object's next anchor below, 0 to 1, against the one above; None on an open end."""
         own = [p for p, here in self.anchors.items() if object_id in here]

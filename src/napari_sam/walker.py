@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isnan, nan
+from math import inf, isnan, nan
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
 from napari_sam.vision import contrast_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -127,6 +127,8 @@ class Walker:
         What is sent from plane to plane.
     components : {"supported", "largest", "all"}
         Which pieces of a mask are kept.
+    outdated : callable
+        Plane to the objects whose voxels there anybody may take.
     """
 
     vision: Vision
@@ -134,6 +136,7 @@ class Walker:
     rules: StopRules
     prompts: StepPrompt
     components: Components = "supported"
+    outdated: Callable[[Plane], Iterable[int]] = lambda plane: ()
 
     def walk(self, track: Track, direction: int, rivals: Rivals = NO_RIVALS) -> Iterator[tuple[int, list[Step]]]:
         """Visit the positions of a track in one direction, 1 or -1, with all objects that have an anchor behind.
@@ -169,7 +172,8 @@ class Walker:
             [step.state for step in steps],
             self.get_labels(plane),
             claims=[step.course.survival for step in steps],
-            held={object_id: rival.course.survival for object_id, rival in rivals.items()},
+            held=dict.fromkeys(self.outdated(plane), -inf)
+            | {object_id: rival.course.survival for object_id, rival in rivals.items()},
         )
         return [without_lost(state, self._pieces(state.mask)) for state in settled]
 

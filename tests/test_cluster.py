@@ -87,6 +87,20 @@ class TestThreads:
         with pytest.raises(OSError, match=r"1 of 4 planes.*plane \(1,\) \(the file server is away\)"):
             done.extend(each.plane for each in embed(client, job))
         assert sorted(done) == [(0,), (2,), (3,)]
+        assert self.models_held(client) == 0
+
+    def test_workers_let_go_of_the_model_when_all_is_done(self, client, job):
+        planes = embed(client, job)
+        next(planes)
+        assert self.models_held(client) > 0
+        list(planes)
+        assert self.models_held(client) == 0
+
+    @staticmethod
+    def models_held(client):
+        """How many workers are prepared for a job."""
+        plugins = client.run(lambda dask_worker: list(dask_worker.plugins)).values()
+        return sum(name.startswith("sam-embed") for names in plugins for name in names)
 
     def test_the_cluster_goes_on_when_the_client_leaves_and_another_joins_in(self, cluster, job, monkeypatch):
         encode, may_go_on, encoded = EmbeddingCache.embed, threading.Event(), []

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -158,8 +158,14 @@ def embed(client: Client, job: Job, planes: Iterable[Plane] | None = None) -> It
     fire_and_forget(futures)
     running = as_completed(futures)
     del futures  # so that each result is let go when it has been told, and is not computed again for a lost worker
-    yield from _told(running, by_key)
+    failed = yield from _told(running, by_key)
     client.unregister_worker_plugin(encoder.name)  # which lets go of the model
+    if failed:
+        msg = (
+            f"{len(failed)} of {len(wanted)} planes could not be encoded, such as {failed[0]}; the others are in the "
+            "cache, and the same call tries these again"
+        )
+        raise OSError(msg)
 
 
 @contextmanager
@@ -236,7 +242,8 @@ def _name(job: Job, contrast: Contrast, stack: Stack) -> str:
     return f"sam-embed-{xxhash.xxh3_64_hexdigest(described.encode())}"
 
 
-def _told(running: Iterable[Any], by_key: dict[str, Plane]) -> Iterator[Done]:
+def _told(running: Iterable[Any], by_key: dict[str, Plane]) -> Generator[Done, None, list[str]]:
+    """Tell of each plane that is done, and return which planes failed and why."""
     failed: list[str] = []
     for future in running:
         plane = by_key[future.key]
@@ -245,9 +252,4 @@ def _told(running: Iterable[Any], by_key: dict[str, Plane]) -> Iterator[Done]:
         else:
             reason = future.exception() if future.status == "error" else "it was cancelled"
             failed.append(f"plane {plane} ({reason})")
-    if failed:
-        msg = (
-            f"{len(failed)} of {len(by_key)} planes could not be encoded, such as {failed[0]}; the others are in the "
-            "cache, and the same call tries these again"
-        )
-        raise OSError(msg)
+    return failed

@@ -179,6 +179,7 @@ def test_a_folder_of_pictures_is_a_stack_in_the_order_of_their_numbers(tmp_path,
     for z in range(12):
         imsave(tmp_path / f"plane{z}.{ending}", np.full((20, 30), z, np.uint8), check_contrast=False)
     (tmp_path / "notes.txt").write_text("of the microscope")
+    (tmp_path / f"older.{ending}").mkdir()
     image = read_image(tmp_path)
     assert (image.axes, image.spatial_shape, image.array.dtype) == ("ZYX", (12, 20, 30), np.uint8)
     assert image.array[2:12, 0, 0].tolist() == list(range(2, 12))
@@ -215,6 +216,26 @@ def test_pictures_that_do_not_fit_together_are_refused_before_any_is_worked_on(t
         imsave(tmp_path / f"{name}.png", np.zeros((20, width), np.uint8), check_contrast=False)
     with pytest.raises(ValueError, match=r"must be alike: 1\.png has shape \(20, 30\).*, overview\.png \(20, 20\)"):
         read_image(tmp_path)
+
+
+def test_tiffs_that_do_not_fit_together_are_refused_before_any_is_worked_on(tmp_path):
+    for name, dtype in (("1", np.uint8), ("2", np.uint8), ("3", np.uint16)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.zeros((20, 30), dtype))
+    with pytest.raises(ValueError, match=r"1\.tif has shape \(20, 30\) and uint8, 3\.tif \(20, 30\) and uint16"):
+        read_image(tmp_path)
+
+
+@pytest.mark.parametrize("options", [{"ome": True, "metadata": {"axes": "ZCYX"}}, {"byteorder": ">"}])
+def test_each_tiff_of_a_folder_is_opened_once_to_compare_it_and_once_to_read_it(tmp_path, monkeypatch, options):
+    """The first one was opened twice, and zarr was asked to open each; that took 7 times as long."""
+    for t in range(3):
+        tifffile.imwrite(tmp_path / f"{t}.tif", STACK[:, None] + t, **options)
+    open_tiff, opened = tifffile.TiffFile, []
+    monkeypatch.setattr(tifffile, "TiffFile", lambda path: opened.append(path.name) or open_tiff(path))
+    image = read_image(tmp_path)
+    assert opened == ["0.tif", "1.tif", "2.tif"]
+    np.testing.assert_array_equal(np.squeeze(image.array[2]), STACK + 2)
+    assert opened[3:] == ["2.tif"]
 
 
 def test_a_folder_without_pictures_says_what_was_expected(tmp_path):

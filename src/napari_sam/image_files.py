@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
-import tifffile
 
 from napari_sam.arrays import OneChannel, PlaneFiles
+from napari_sam.tiff_files import axes_of, open_tiff, spacing_of
 
 if TYPE_CHECKING:
     import zarr
@@ -28,7 +26,6 @@ _ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 _MICROMETRE = ("um", "micron", "microns", "micrometer", "\\u00b5m", "\\u00B5m", "μm")  # as files spell it
 _UNITS = MappingProxyType({**dict.fromkeys(_MICROMETRE, "µm"), "nanometer": "nm"})
-_UM_PER_RESOLUTION_UNIT = {2: 25_400.0, 3: 10_000.0}  # TIFF 6.0, tag 296: inch and centimetre
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,76 +152,19 @@ def _check_level(path: Path | str, level: int, count: int) -> None:
 def _read_tiff(path: Path, level: int) -> ImageFile:
     import zarr
 
+    tiff = open_tiff(path)
+    series = tiff.series[0]
     try:
-        tiff = tifffile.TiffFile(path)
-    except tifffile.TiffFileError as error:
-        msg = f"{path} is not a TIFF file that can be read: {error}"
-        raise ValueError(msg) from error
-    try:
-        with _whole(path):
-            series = tiff.series[0]
         _check_level(path, level, len(series.levels))
     except ValueError:
         tiff.close()
         raise
     array = zarr.open_array(series.aszarr(level=level), mode="r")
     weakref.finalize(array, tiff.close)  # the file stays open as long as its planes can be asked for
-    spacing, unit = _tiff_spacing(tiff)
-    wider = {axis: full / n for axis, full, n in zip(_named(series.axes), series.shape, array.shape, strict=True)}
+    spacing, unit = spacing_of(tiff)
+    wider = {axis: full / n for axis, full, n in zip(axes_of(series), series.shape, array.shape, strict=True)}
     spacing = {axis: step * wider.get(axis, 1.0) for axis, step in spacing.items()}
-    return _without_lone_channel(ImageFile(array, _named(series.axes), spacing, unit))
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[None]:
-    """Raise what tifffile only logs: that pages lie behind the end of the file, which would be a shorter stack."""
-    logged: list[logging.LogRecord] = []
-
-    def keep_back(record: logging.LogRecord) -> bool:
-        """Take the record, so that it is not logged."""
-        logged.append(record)
-        return False
-
-    log = logging.getLogger("tifffile")
-    log.addFilter(keep_back)
-    try:
-        yield
-    finally:
-        log.removeFilter(keep_back)
-    if any("invalid page offset" in record.getMessage() for record in logged):
-        msg = f"{path} is cut off: it ends before its planes do; copy it again, or save what is left of it anew"
-        raise ValueError(msg)
-    for record in logged:
-        log.handle(record)
-
-
-def _tiff_spacing(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
-    if tiff.ome_metadata:
-        return _ome_spacing(tiff.ome_metadata)
-    imagej = tiff.imagej_metadata or {}
-    tags = tiff.pages.first.tags
-    resolution_unit = tags.valueof("ResolutionUnit", default=1)
-    resolutions = {"Y": tags.valueof("YResolution"), "X": tags.valueof("XResolution")}
-    if resolution_unit == 1 and "unit" not in imagej:
-        return {}, "pixel"  # an aspect ratio, no size
-    unit = _spelt(imagej.get("unit", "µm"))
-    scale = 1.0 if "unit" in imagej else _UM_PER_RESOLUTION_UNIT[resolution_unit]
-    spacing = {axis: scale * value[1] / value[0] for axis, value in resolutions.items() if value and value[0]}
-    if "spacing" in imagej:
-        spacing["Z"] = float(imagej["spacing"])
-    return spacing, unit
-
-
-def _ome_spacing(xml: str) -> tuple[dict[str, float], str]:
-    pixels = ElementTree.fromstring(xml).find(".//{*}Pixels")
-    found = {} if pixels is None else pixels.attrib
-    unit = found.get("PhysicalSizeXUnit", "µm")
-    spacing = {
-        axis: float(found[f"PhysicalSize{axis}"])
-        for axis in "ZYX"
-        if f"PhysicalSize{axis}" in found and found.get(f"PhysicalSize{axis}Unit", "µm") == unit
-    }
-    return (spacing, _spelt(unit)) if spacing else ({}, "pixel")
+    return _without_lone_channel(ImageFile(array, axes_of(series), spacing, _spelt(unit)))
 
 
 # --- zarr
@@ -329,14 +269,14 @@ def _read_numpy(path: Path) -> ImageFile:
 
 def _read_folder(folder: Path, level: int) -> ImageFile:
     _check_level(folder, level, 1)
-    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = sorted((path for path in visible if path.suffix.lower() in (*_TIFF, *_PICTURES)), key=_counted)
+    pictures = (path for path in folder.iterdir() if path.suffix.lower() in (*_TIFF, *_PICTURES))
+    paths = sorted((path for path in pictures if path.is_file() and not path.name.startswith(".")), key=_counted)
     if not paths:
         msg = f"{folder} holds neither a zarr nor pictures; expected one .tif, .png or .jpg for each plane in it"
         raise ValueError(msg)
     first = read_image(paths[0])
     described = tuple(first.array.shape), np.dtype(first.array.dtype)
-    for path in paths:
+    for path in paths[1:]:
         if (found := _describe(path)) != described:
             msg = (
                 f"the pictures of {folder} must be alike: {paths[0].name} has shape {described[0]} and {described[1]}, "
@@ -353,9 +293,11 @@ def _counted(path: Path) -> list[str | int]:
 
 
 def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and dtype of a file, of a picture without reading it."""
+    """Return shape and dtype of what `read_image` would return, without reading or keeping it open."""
     if path.suffix.lower() in _TIFF:
-        array = read_image(path).array
+        with open_tiff(path) as tiff:
+            series = tiff.series[0]
+            array = _without_lone_channel(ImageFile(series, axes_of(series))).array
         return tuple(array.shape), np.dtype(array.dtype)
     import imageio.v3
 
@@ -366,15 +308,6 @@ def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
 
 
 # --- axes
-
-
-def _named(axes: str) -> str:
-    """Give the axes that a TIFF leaves unnamed (Q, I) the names that they most likely have."""
-    for name in "ZT":
-        unnamed = max(axes.rfind("Q"), axes.rfind("I"))
-        if unnamed >= 0 and name not in axes:
-            axes = axes[:unnamed] + name + axes[unnamed + 1 :]
-    return axes if axes.endswith("S") else axes.replace("S", "C")
 
 
 def _letters(names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from tests.test_image_files import ome_zarr
 
 from napari_sam import Segmenter, cli
 from napari_sam.image_files import read_image
+from napari_sam.own_models import remember_model
 from napari_sam.sample import make_nuclei_stack
 
 
@@ -186,6 +187,23 @@ def test_models_are_listed(capsys):
     assert run("models") == 0
     text = capsys.readouterr().out
     assert all(name in text for name in ("nano", "vit_b", "vit_l", "vit_h", "Apache-2.0"))
+
+
+def test_models_of_the_user_are_listed_as_model_takes_them(tmp_path, monkeypatch, capsys):
+    """Two files of one name in two folders were listed as one name, by which neither could be loaded."""
+    monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "60")
+    for folder in ("monday", "tuesday"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "cells.safetensors"
+        path.touch()
+        remember_model(path)
+    assert run("models") == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "Your own, to be given with --model:",
+        f"  {tmp_path / 'tuesday' / 'cells.safetensors'}",
+        f"  {tmp_path / 'monday' / 'cells.safetensors'}",
+    ]
 
 
 @pytest.mark.parametrize(

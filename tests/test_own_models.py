@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_sam.own_models import own_models, remember_model
+from napari_sam.own_models import own_models, remember_model, short_names
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,13 @@ def test_a_relative_path_is_found_from_everywhere(tmp_path: Path, monkeypatch: p
     remember_model("a.safetensors")
     monkeypatch.chdir("/")
     assert own_models() == (path,)
+
+
+def test_files_are_named_by_what_tells_them_apart() -> None:
+    paths = [Path(path) for path in ("/a/cells.pth", "/b/x/cells.pth", "/c/x/cells.pth", "/c/dots.pth", "/c/dots.pt")]
+    named = [name.replace("\\", "/") for name in short_names(paths)]
+    assert named == ["a/cells.pth", "b/x/cells.pth", "c/x/cells.pth", "dots.pth", "dots.pt"]
+
+
+def test_a_lone_file_is_named_without_its_ending() -> None:
+    assert short_names([Path("/a/cells.pth")]) == ("cells",)

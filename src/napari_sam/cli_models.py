@@ -15,7 +15,10 @@ _STDERR = Console(stderr=True)
 
 @models.default
 def list_models() -> None:
-    """List the models: what they are, under which licence, how large, and where they lie."""
+    """List the models: what they are, under which licence, how large, and where they lie.
+
+    Models that you trained or chose in napari follow, each as the path that --model takes.
+    """
     from napari_sam.checkpoints import REGISTRY, weights_path
     from napari_sam.own_models import own_models
 
@@ -24,9 +27,11 @@ def list_models() -> None:
         path = weights_path(row.name)
         where = str(path) if path.exists() else f"not here yet: sam-stacks models fetch {row.name}"
         table.add_row(row.name, f"{row.size / 1e6:.0f}", row.licence, row.what, where)
-    for path in own_models():
-        table.add_row(path.stem, f"{path.stat().st_size / 1e6:.0f}", "yours", "", str(path))
     print_table(table)
+    if own := own_models():
+        print("Your own, to be given with --model:")
+        for path in own:
+            print(f"  {path}")  # in one piece, which a table that is fitted to a terminal would fold
 
 
 @models.command

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_sam.checkpoints import REGISTRY, cache_folder, weights_path
-from napari_sam.own_models import own_models
+from napari_sam.own_models import own_models, short_names
 
 if TYPE_CHECKING:
     from napari.layers import Image
@@ -18,7 +18,9 @@ Place = Literal["user", "beside", "memory"]
 
 def model_rows() -> list[tuple[str, str]]:
     """Give what opens each model, and a line that says its size, its licence and whether it is here."""
-    own = [(str(path), f"{path.stem} · {path.stat().st_size / 1e6:.0f} MB · yours") for path in own_models()]
+    paths = own_models()
+    named = zip(paths, short_names(paths), strict=True)
+    own = [(str(path), f"{name} · {path.stat().st_size / 1e6:.0f} MB · yours") for path, name in named]
     shipped = []
     for name, row in REGISTRY.items():
         size = f"{row.size / 1e6:.0f} MB" if is_here(name) else f"downloads {row.size / 1e6:,.0f} MB"

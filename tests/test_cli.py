@@ -210,7 +210,7 @@ def test_models_of_the_user_are_listed_as_model_takes_them(tmp_path, monkeypatch
     ("arguments", "complaint"),
     [
         (("segment", "nothing.tif", *SEGMENT[2:]), "nothing.tif does not exist"),
-        (("segment", "prompts.json", *SEGMENT[2:]), "prompts.json is no image"),
+        (("segment", "points.csv", *SEGMENT[2:]), "points.csv is no image"),
         ((*SEGMENT[:3], "empty.csv", *SEGMENT[4:]), "empty.csv holds no prompts"),
         ((*SEGMENT[:3], "flat.csv", *SEGMENT[4:]), "plane ()"),
         ((*SEGMENT[:3], "narrow.csv", *SEGMENT[4:]), "expected the columns axis-0, axis-1"),
@@ -219,12 +219,14 @@ def test_models_of_the_user_are_listed_as_model_takes_them(tmp_path, monkeypatch
         ((*SEGMENT[:3], "truth.tif", "--output", "truth.tif", "--overwrite"), "would replace truth.tif"),
         ((*WALK[:3], "points.csv", *WALK[4:], "--tracks", "points.csv", "--overwrite"), "would replace points.csv"),
         ((*SEGMENT[:3], "huge.json", *SEGMENT[4:]), "a TIFF holds ids up to 4294967295, got 4294967296"),
+        ((*SEGMENT[:3], "image.tif", *SEGMENT[4:]), "--prompts is the image image.tif itself"),
         ((*SEGMENT[:3], "nothing.json", *SEGMENT[4:]), "nothing.json: No such file"),
         ((*SEGMENT[:5], "labels.png"), "must end with .tif"),
         ((*SEGMENT[:3], "plane.tif", *SEGMENT[4:]), "those of one plane together with its index"),
         ((*SEGMENT[:3], "labels.txt", *SEGMENT[4:]), "labels.txt does not exist"),
         ((*SEGMENT, "--plane", "3"), "--plane goes with a label image"),
         ((*SEGMENT, "--channel", "1"), "no channel axis"),
+        ((*SEGMENT, "--channel", "0", "--channel", "0"), "each channel may be given once, got 0, 0"),
         ((*SEGMENT, "--tracks", "tracks.csv"), "--tracks needs --propagate"),
         ((*SEGMENT, "--cache", "."), "give the cache a folder of its own: cache"),
         ((*SEGMENT, "--start", "2"), "--start needs --propagate"),
@@ -237,6 +239,10 @@ def test_models_of_the_user_are_listed_as_model_takes_them(tmp_path, monkeypatch
         ((*SEGMENT, "--propagate", "--tracks", "truth.tif"), "must end with .csv"),
         (("evaluate", "image.tif", "float.tif"), "must hold integer labels"),
         (("evaluate", "image.tif", "plane.tif"), "must have the spatial shape"),
+        (("evaluate", "image.tif", "image.tif"), "the labels are the image image.tif itself"),
+        (("evaluate", "image.tif", "truth.tif", "--output", "folder.md", "--overwrite"), "folder.md is a folder"),
+        (("demo", "--output", "image.tif"), "image.tif is a file; demo writes two files into a folder"),
+        (("evaluate", "image.tif", "truth.tif", "--objects", "0", "--volumes", "0"), "ask for one or more"),
     ],
 )
 def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments, complaint):
@@ -246,6 +252,7 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments
     (folder / "narrow.csv").write_text("index,axis-0\n0,30\n")
     tifffile.imwrite("float.tif", np.zeros((6, 64, 64), np.float32))
     tifffile.imwrite("plane.tif", np.ones((64, 64), np.uint8))
+    (folder / "folder.md").mkdir()
     assert run(*arguments) == 2
     said = capsys.readouterr().err
     assert complaint in said

@@ -25,6 +25,15 @@ def test_what_is_there_is_refused_unless_it_may_be_replaced(tmp_path):
     check(tmp_path / "table.csv", ".csv", overwrite=True)
 
 
+def test_a_folder_is_no_file_that_may_be_replaced(tmp_path):
+    """An evaluation ended with "Is a directory" after its long work."""
+    (tmp_path / "table.csv").mkdir()
+    with pytest.raises(FileExistsError, match="is a folder, which a file cannot replace"):
+        check(tmp_path / "table.csv", ".csv", overwrite=True)
+    (tmp_path / "labels.zarr").mkdir()
+    check(tmp_path / "labels.zarr", ".zarr", overwrite=True)
+
+
 def test_a_folder_that_is_missing_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="create it first"):
         check(tmp_path / "nowhere" / "table.csv", ".csv")

@@ -123,6 +123,9 @@ def demo(
     from napari_sam.label_files import check_labels_output, write_labels
     from napari_sam.sample import make_nuclei_stack
 
+    if output.exists() and not output.is_dir():
+        msg = f"{output} is a file; demo writes two files into a folder, give another --output"
+        raise FileExistsError(msg)
     output.mkdir(parents=True, exist_ok=True)
     check_labels_output(output / "labels.tif", overwrite=True)
     sample = make_nuclei_stack()
@@ -219,7 +222,7 @@ def segment(
     from napari_sam.lineage import trace, write_tracks
     from napari_sam.selection import enlarge, to_level
 
-    _check_outputs((image, prompts), output, walk.tracks, overwrite=overwrite)
+    _check_files(image, prompts, output, walk.tracks, overwrite=overwrite)
     walk.check(selection.orientation)
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
@@ -282,6 +285,7 @@ def evaluate(
     from napari_sam.evaluation.scores import score_stack
     from napari_sam.label_files import read_labels
 
+    _check_not_the_image(labels, image, "the labels are")
     if output is not None:
         check_report_output(output, overwrite=overwrite)
     truth = np.asarray(read_labels(labels)[...])
@@ -326,17 +330,24 @@ def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions,
     print_objects(_collect(found, "segmenting", total=total))
 
 
-def _check_outputs(inputs: Sequence[Path], output: Path, tracks: Path | None, *, overwrite: bool) -> None:
+def _check_files(image: Path, prompts: Path, output: Path, tracks: Path | None, *, overwrite: bool) -> None:
     from napari_sam.label_files import check_labels_output
     from napari_sam.lineage import check_tracks_output
 
+    _check_not_the_image(prompts, image, "--prompts is")
     check_labels_output(output, overwrite=overwrite)
     if tracks is not None:
         check_tracks_output(tracks, overwrite=overwrite)
     for path in (output, tracks):
-        if path is not None and path.resolve() in [each.resolve() for each in inputs]:
+        if path is not None and path.resolve() in (image.resolve(), prompts.resolve()):
             msg = f"the result would replace {path}, from which it is made; choose another output"
             raise ValueError(msg)
+
+
+def _check_not_the_image(path: Path, image: Path, what: str) -> None:
+    if path.resolve() == image.resolve():  # every grey value would be an object
+        msg = f"{what} the image {image} itself; expected another file, which shows the objects in it"
+        raise ValueError(msg)
 
 
 def _collect(work: Iterable[T], what: str, *, total: int | None = None) -> list[T]:

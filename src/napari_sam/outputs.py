@@ -29,7 +29,8 @@ def check_output(path: Path, endings: tuple[str, ...], *, what: str, overwrite: 
     Raises
     ------
     OSError
-        If something is there that may not be overwritten, or the folder is missing or cannot be written to.
+        If something is there that may not be overwritten or is a folder, or the folder of `path` is missing or cannot
+        be written to.
     ValueError
         If the name ends otherwise.
     """
@@ -46,6 +47,9 @@ def check_output(path: Path, endings: tuple[str, ...], *, what: str, overwrite: 
         raise PermissionError(msg)
     if path.exists() and not overwrite:
         msg = f"{path} exists; choose another name, or replace it with --overwrite (in Python overwrite=True)"
+        raise FileExistsError(msg)
+    if path.is_dir() and path.suffix.lower() != ".zarr":
+        msg = f"{path} is a folder, which a file cannot replace; choose another name"
         raise FileExistsError(msg)
 
 

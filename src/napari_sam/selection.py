@@ -41,10 +41,13 @@ class Selection:
         Raises
         ------
         OSError, ValueError
-            As `read_image`; ValueError also if it has no such level or channel.
+            As `read_image`; ValueError also if it has no such level or channel, or a channel is given twice.
         """
         from napari_sam.image_files import read_image  # its tifffile is not needed to describe a selection
 
+        if len(set(self.channel)) < len(self.channel):
+            msg = f"each channel may be given once, got {', '.join(map(str, self.channel))}"
+            raise ValueError(msg)
         file = read_image(path, level=self.level)
         if len(self.channel) == 1:
             return file.channel(self.channel[0])

@@ -134,6 +134,18 @@ def test_a_stack_is_scored_with_a_real_model(tiny_sam):
     assert all(0 <= score.iou <= 1 for score in scores)
 
 
+def test_volumes_alone_can_be_scored(tiny_sam):
+    scores = list(score_stack(Segmenter(IMAGE, tiny_sam), TRUTH, objects=0, volumes=1))
+    assert {score.way[:2] for score in scores} == {"3D"}
+
+
+@pytest.mark.parametrize(("truth", "volumes"), [(TRUTH, 0), (TRUTH[0], 20)])
+def test_nothing_to_score_is_refused_by_the_numbers_and_not_by_the_labels(truth, volumes):
+    """Who asked for no object was told that the labels hold none."""
+    with pytest.raises(ValueError, match=f"objects 0 and volumes {volumes} .* ask for one or more"):
+        score_stack(SimpleNamespace(labels=truth, orientation="xy"), truth, objects=0, volumes=volumes)
+
+
 def test_labels_that_do_not_fit_the_image_are_refused_at_once():
     seg = SimpleNamespace(labels=np.zeros((8, 30, 41)))
     with pytest.raises(ValueError, match="must have the spatial shape"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.outputs import check_output
+from napari_sam.outputs import appears_when_complete, check_output
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +73,8 @@ def check_report_output(path: Path, *, overwrite: bool = False) -> None:
 def write_report(path: Path, scores: Mapping[str, Sequence[Score]]) -> None:
     """Write scores by data set as a Markdown table or as JSON, by the ending of the path."""
     text = to_markdown(scores) if path.suffix.lower() == ".md" else json.dumps(to_json(scores), indent=1)
-    path.write_text(text, encoding="utf-8")
+    with appears_when_complete(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def to_markdown(scores: Mapping[str, Sequence[Score]]) -> str:

@@ -112,17 +112,20 @@ def score_stack(
     Raises
     ------
     ValueError
-        At once, if the labels have another shape or no object that is large enough.
+        At once, if the labels have another shape or no object that is large enough, or none is asked for.
     """
     if truth.shape != seg.labels.shape:
         msg = f"labels must have the spatial shape {seg.labels.shape} of the image, got {truth.shape}"
         raise ValueError(msg)
     truth = turn(truth, axis_order(seg.orientation, truth.ndim))
-    on_planes = plane_targets(truth, count=objects, seed=seed)
-    if not on_planes:
-        msg = "labels hold no object of at least 20 pixels on a plane; expected instance labels with background 0"
+    if objects == 0 and (volumes == 0 or truth.ndim != 3):
+        msg = f"nothing to score: objects 0 and volumes {volumes} (of a (z, y, x) image only); ask for one or more"
         raise ValueError(msg)
+    on_planes = plane_targets(truth, count=objects, seed=seed)
     through_planes = volume_targets(truth, count=volumes, seed=seed) if truth.ndim == 3 else []
+    if not (on_planes or through_planes):
+        msg = "labels hold no object of 20 pixels on a plane or of 5 planes; expected instance labels with background 0"
+        raise ValueError(msg)
     return itertools.chain(score_planes(seg.cache, truth, on_planes), score_volume(seg, truth, through_planes))
 
 

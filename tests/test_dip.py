@@ -14,8 +14,8 @@ class Stacked(Remembering):
         super().__init__(truth)
         self.light = light
 
-    def contrasts(self, plane, masks, *, least=0.0):
-        return [np.array([float(self.light[plane[0]])]) for _ in masks]
+    def contrast(self, plane, mask, *, least=0.0):
+        return np.array([float(self.light[plane[0]])])
 
     def stands_apart(self, plane, mask):
         return True

@@ -52,9 +52,9 @@ class World:
         """Nothing moves."""
         return [replace(each, plane=plane) for each in states]
 
-    def contrasts(self, plane, masks, *, least=0.0):
+    def contrast(self, plane, mask, *, least=0.0):
         """Objects are as bright as the part of them that is there."""
-        return [np.array([(self.truth[plane][mask.full()] > 0).mean()]) for mask in masks]
+        return np.array([(self.truth[plane][mask.full()] > 0).mean()])
 
     def stands_apart(self, plane, mask):
         return False

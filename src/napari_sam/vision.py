@@ -45,8 +45,8 @@ class Vision(Protocol):
     def follow(self, plane: Plane, states: Sequence[PlaneState]) -> Sequence[PlaneState]:
         """Move objects to a plane as the image has moved since theirs; see `following.follow`."""
 
-    def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
-        """Tell how much brighter a plane is in each mask than around it, ``(C,)``; see `contrast_of`."""
+    def contrast(self, plane: Plane, mask: Crop, *, least: float = 0.0) -> NDArray[np.float64]:
+        """Tell how much brighter a plane is in a mask than around it, ``(C,)``; see `contrast_of`."""
 
     def stands_apart(self, plane: Plane, mask: Crop) -> bool:
         """Whether a plane differs in a mask from most of what is around it; see `stands_apart`."""
@@ -84,9 +84,9 @@ class SamVision:
         """Move objects to a plane as the image has moved since theirs."""
         return follow(states, plane, self.get_pixels)
 
-    def contrasts(self, plane: Plane, masks: Sequence[Crop], *, least: float = 0.0) -> Sequence[NDArray[np.float64]]:
-        """Tell how much brighter a plane is in each mask than around it, ``(C,)``."""
-        return [contrast_of(mask, partial(self.get_pixels, plane), least=least) for mask in masks]
+    def contrast(self, plane: Plane, mask: Crop, *, least: float = 0.0) -> NDArray[np.float64]:
+        """Tell how much brighter a plane is in a mask than around it, ``(C,)``."""
+        return contrast_of(mask, partial(self.get_pixels, plane), least=least)
 
     def stands_apart(self, plane: Plane, mask: Crop) -> bool:
         """Whether a plane differs in a mask from most of what is around it."""

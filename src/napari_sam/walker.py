@@ -267,16 +267,12 @@ class Walker:
         """Compare an anchor with the one on which its object is brightest: a plane near the end is dim already."""
         own = [here[state.object_id] for here in track.anchors.values() if state.object_id in here]
         shown = [each for each in own if each.mask]
-        brightest = max((self._clear_contrast(each) for each in shown), key=lambda contrast: float(contrast @ contrast))
-        (here,) = self.vision.contrasts(state.plane, [state.mask])
-        share = contrast_left(here, brightest)
+        contrasts = (self.vision.contrast(each.plane, each.mask, least=_CLEAR) for each in shown)
+        brightest = max(contrasts, key=lambda contrast: float(contrast @ contrast))
+        share = contrast_left(self.vision.contrast(state.plane, state.mask), brightest)
         if isnan(share) or not any(self.vision.stands_apart(each.plane, each.mask) for each in shown):
             return None, None
         return brightest, Light.of_anchor(share) if self.rules.dip else None
-
-    def _clear_contrast(self, anchor: PlaneState) -> NDArray[np.float64]:
-        (contrast,) = self.vision.contrasts(anchor.plane, [anchor.mask], least=_CLEAR)
-        return contrast
 
     def _step(self, plane: Plane, coming: Sequence[Trail], rivals: Mapping[int, Step]) -> list[Step]:
         """Decode all objects that come to a plane in one batch, end those that the rules end, share the pixels."""
@@ -324,8 +320,8 @@ class Walker:
         """Tell how much of its contrast an object has left; NaN where that says nothing."""
         if trail.contrast is None:
             return nan
-        (contrast,) = self.vision.contrasts(seen.plane, [moved_along(moved.mask, seen.mask)])
-        return contrast_left(contrast, trail.contrast)
+        now = self.vision.contrast(seen.plane, moved_along(moved.mask, seen.mask))
+        return contrast_left(now, trail.contrast)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def _cells_around(state: PlaneState) -> Window:
     """Rows and columns of the logits around an object with a margin, as far as the frame shows the plane."""
     sides = []
     for axis in (0, 1):
-        shown = math.ceil(state.frame.input_size[axis] / _cell(state, axis))
+        shown = math.ceil(state.frame.input_size[axis] / state.low_res_stride)
         part = state.logits.window[axis]
         first, last = min(part.start, shown - 1), min(part.stop, shown)
         side = math.ceil((last - first + 2 * max(_MARGIN, (last - first) // 4)) / _STEP) * _STEP
@@ -82,11 +82,6 @@ def _cells_around(state: PlaneState) -> Window:
         start = min(max((first + last - side) // 2, 0), shown - side)
         sides.append(slice(start, start + side))
     return sides[0], sides[1]
-
-
-def _cell(state: PlaneState, axis: int) -> float:
-    """Model pixels along a low-res cell."""
-    return state.frame.padded_size[axis] / state.logits.shape[axis]
 
 
 def _size(window: Window) -> tuple[int, int]:
@@ -98,7 +93,7 @@ def _pixels_under(state: PlaneState, window: Window) -> Window:
     """Rows and columns of the plane that lie under cells."""
     sides = []
     for axis in (0, 1):
-        pixels = _cell(state, axis) / state.frame.scale[axis]  # of the plane along a cell
+        pixels = state.low_res_stride / state.frame.scale[axis]  # of the plane along a cell
         origin, length = state.frame.origin[axis], state.frame.original_size[axis]
         start = min(int(window[axis].start * pixels), length - 1)
         stop = min(max(math.ceil(window[axis].stop * pixels), start + 1), length)

@@ -91,8 +91,8 @@ def without_lost(state: PlaneState, mask: Crop) -> PlaneState:
 def _under_cells(state: PlaneState, axis: int) -> NDArray[np.intp]:
     """Row or column of the plane that lies under the centre of each cell of an object's logits."""
     frame, cells = state.frame, state.logits.window[axis]
-    middle = (np.arange(cells.start, cells.stop) + 0.5) * frame.padded_size[axis]  # in model pixels, times the cells
-    pixels = (middle / (state.logits.shape[axis] * frame.scale[axis])).astype(np.intp)
+    middle = (np.arange(cells.start, cells.stop) + 0.5) * state.low_res_stride  # in model pixels
+    pixels = (middle / frame.scale[axis]).astype(np.intp)
     return np.asarray(pixels.clip(0, frame.original_size[axis] - 1) + frame.origin[axis])
 
 

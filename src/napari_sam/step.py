@@ -64,12 +64,16 @@ class PlaneState:
         """What the next plane's decoder is told of the mask."""
         return MaskInput(self.logits.full(), self.frame)
 
+    @property
+    def low_res_stride(self) -> int:
+        """Model pixels along a cell of the logits."""
+        return self.frame.padded_size[0] // self.logits.shape[0]
+
     def seen_in(self, frame: Frame) -> Crop:
         """Return the logits as they are in another frame of the plane."""
         if frame == self.frame:
             return self.logits
-        stride = self.frame.padded_size[0] // self.logits.shape[0]
-        return crop_logits(move_logits(self.logits.full(), self.frame, frame, low_res_stride=stride))
+        return crop_logits(move_logits(self.logits.full(), self.frame, frame, low_res_stride=self.low_res_stride))
 
     @classmethod
     def decoded(cls, object_id: int, plane: Plane, low_res_logits: LowRes, score: float, frame: Frame) -> PlaneState:

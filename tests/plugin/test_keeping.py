@@ -190,3 +190,15 @@ def test_what_was_begun_hides_the_offer_and_gives_it_back_when_it_is_undone(stud
 def _run(job):
     for found in job.run():
         job.on_step(found)
+
+
+@pytest.mark.parametrize("name", ["SAM points", "SAM shapes"])
+def test_prompts_of_a_commit_are_kept_when_a_layer_is_gone(studio, path, name):
+    """Whoever removed an empty layer of ours after a commit was told KeyError, and nothing was kept any more."""
+    studio.click(*CLICK)
+    studio.commit()
+    studio.viewer.layers.remove(name)
+    _write(path, studio)
+    np.testing.assert_array_equal(_reopen(path).points.data, [CLICK])
+    studio.undo()
+    np.testing.assert_array_equal(studio.points.data, [CLICK])

@@ -23,14 +23,14 @@ from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
 from napari_sam.plugin.commits import with_commits
 from napari_sam.plugin.drawn import Drawn
-from napari_sam.plugin.layers import LABEL, OBJECT, affine_between
+from napari_sam.plugin.layers import LABEL, OBJECT, affine_between, new_points, new_shapes
 from napari_sam.plugin.session import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from napari.layers import Layer
+    from napari.layers import Layer, Points, Shapes
 
     from napari_sam.plugin.annotation import Annotation
     from napari_sam.plugin.session import Key
@@ -87,14 +87,17 @@ def kept_at(annotation: Annotation, folder: Path | None) -> Path | None:
 
 def work_of(annotation: Annotation, model: str, options: Mapping[str, Any]) -> Work:
     """Take what there is to keep of an annotation; nothing is written."""
-    session, stage = with_commits(annotation.session), annotation.stage
-    drawn = {name: [_through(copied, _named(stage)[name], annotation.image)] for name, copied in stage.copy().items()}
-    open_ids = annotation.session.object_ids
-    for entry in annotation.result.entries:
-        if entry.commit in annotation.session.commits and not entry.commit.object_ids & open_ids:
-            for name, taken in zip(_named(stage), entry.away.taken, strict=False):
-                drawn[name].append(_through(taken, _named(stage)[name], annotation.image))
-    joined = {name: _join(parts) for name, parts in drawn.items()}
+    session, open_ids = with_commits(annotation.session), annotation.session.object_ids
+    drawn: list[Mapping[str, Drawn]] = [
+        entry.away.taken
+        for entry in annotation.result.entries
+        if entry.commit in annotation.session.commits and not entry.commit.object_ids & open_ids
+    ]
+    drawn.insert(0, annotation.stage.copy())
+    joined = {}
+    for name, layer in _sources(annotation).items():
+        if parts := [_through(one[name], layer, annotation.image) for one in drawn if name in one]:
+            joined[name] = _join(parts)
     exact = {key for key, draft in session.drafts.items() if draft.said and draft.said == session.prompts.get(key)}
     return Work(joined, session.drafts, frozenset(exact), annotation.object_id, model, options)
 
@@ -102,7 +105,7 @@ def work_of(annotation: Annotation, model: str, options: Mapping[str, Any]) -> W
 def restore(annotation: Annotation, work: Work) -> None:
     """Go on with work that was kept, as a step that can be undone."""
     annotation.stage.ensure()
-    layers = _named(annotation.stage)
+    layers = _sources(annotation)
     drawn = {
         name: _through(copied, annotation.image, layers[name]) for name, copied in work.drawn.items() if name in layers
     }
@@ -141,8 +144,10 @@ def kept(path: Path | None) -> Work | None:
     return work if work.object_ids else None
 
 
-def _named(stage: Any) -> dict[str, Any]:
-    return {"points": stage.points, "shapes": stage.shapes}
+def _sources(annotation: Annotation) -> dict[str, Points | Shapes]:
+    """Give the layers that things were drawn in; for one that is gone, one in its place."""
+    stage, place = annotation.stage, (annotation.image, annotation.view)
+    return {"points": stage.points or new_points(*place), "shapes": stage.shapes or new_shapes(*place)}
 
 
 def _through(drawn: Drawn, source: Layer, target: Layer) -> Drawn:

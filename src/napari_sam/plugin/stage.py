@@ -45,7 +45,7 @@ AnyDrawn = TypeVar("AnyDrawn", "Points", "Shapes")
 class Away:
     """Prompts that were taken off the stage, and the user's layers that were read then."""
 
-    taken: tuple[Drawn, ...]
+    taken: Mapping[str, Drawn]
     adopted: tuple[Points | Shapes, ...]
 
 
@@ -170,7 +170,8 @@ class Stage:
         """Take the prompts of some objects out of the layers; those of adopted layers count no more, either."""
         ids = tuple(object_ids)
         with self.held():
-            away = Away(tuple(drawn.take_objects(layer, ids) for layer in self._own), self.adopted)
+            taken = {name: drawn.take_objects(layer, ids) for name, layer in self._named.items()}
+            away = Away(taken, self.adopted)
             self.adopt(())
         return away
 
@@ -178,8 +179,8 @@ class Stage:
         """Undo `take`."""
         self.ensure()
         with self.held():
-            for layer, own in zip(self._own, away.taken, strict=False):
-                drawn.put_back(layer, own)
+            for name, own in away.taken.items():
+                drawn.put_back(self._named[name], own)
             self.adopt(away.adopted)
 
     def copy(self) -> dict[str, Drawn]:

@@ -183,13 +183,14 @@ def test_a_widget_that_is_taken_out_of_the_window_listens_no_more(window, qtbot)
     """Every layer that was added after closing the widget raised: wrapped C/C++ object has been deleted."""
     viewer, widget = window
     stages = widget.annotation.stage
+    stages.points.add(CLICK)  # so that the layer stays
     with qtbot.waitSignal(widget.destroyed):
         viewer.window.remove_dock_widget(widget)  # as the cross of the dock does
     with notification_manager:
         before = len(notification_manager.records)
         viewer.add_image(np.zeros(SHAPE, np.uint8), name="another")
         viewer.layers["another"].name = "renamed"
-        stages.points.add(CLICK)
+        stages.points.add((1, 8, 8))
         viewer.dims.set_point(0, 3)
         viewer.layers.remove("stack")
         assert len(notification_manager.records) == before

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from napari_sam.plugin import commits, layers, walk
 from napari_sam.plugin import session as sessions
+from napari_sam.plugin.bench import Bench
 from napari_sam.plugin.drafting import Drafting
 from napari_sam.plugin.drafts import render
+from napari_sam.plugin.listener import Listener
 from napari_sam.plugin.results import Stroke
+from napari_sam.plugin.work import Desks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -36,6 +39,23 @@ class Annotation(Drafting):
     def curve(self) -> tuple[PlaneScore, ...]:
         """How sure the masks of the current object are through the stack; see `napari_sam.confidence`."""
         return walk.scores(self.session, self.object_id, axis=self.axis, like=self.plane)
+
+    def leave(self) -> None:
+        """Rest without a widget until `take_up`: the model goes, and so do layers that hold nothing."""
+        self.suspend()
+        self._work_for(Desks(), Listener())  # nobody works there, and nobody is told
+        self._sides.use_model(self.open_segmenter)
+        self.bench = Bench(self.view, self.open_segmenter)
+        self.stage.leave(with_preview=not self.session.drafts)
+        self._drawn = self.stage.copy()
+
+    def take_up(self, desks: Desks, listener: Listener) -> None:
+        """Belong to another widget; after this it can `resume`, with what is still there of its layers."""
+        for layer in (*self.stage.own_layers, *self.stage.adopted, self.result.labels):
+            if layer is not None and layer not in self.viewer.layers:
+                self.forget(layer)
+        self._work_for(desks, listener)
+        self.stage.take_up()
 
     def use(self, tool: Tool) -> None:
         """Make a tool the active one."""

@@ -74,9 +74,7 @@ class Drafting:
         self.outside, self._is_resting = 0, False
         self.walking: tuple[int, int] | None = None  # planes done, planes in all
         self.fetching: tuple[int, int] | None = None  # bytes of the weights that are here, bytes in all
-        self._on_change, self._on_open, self._on_error = listener.on_change, listener.on_open, listener.on_error
-        self._jobs = Jobs(desks, self._on_end)
-        self._ahead = Ahead(self._jobs, self._on_change)
+        self._work_for(desks, listener)
         self.result, self.history = Result(self._on_stroke), History()
         self._sides = Sides(image, open_segmenter)
         self.bench, self.session = self._sides.first(viewer.dims.order)
@@ -169,6 +167,11 @@ class Drafting:
         self.session, asks = sessions.asking(self.session, tuple(self.session.asked))
         self._submit(asks)
         self._on_change()
+
+    def _work_for(self, desks: Desks, listener: Listener) -> None:
+        self._on_change, self._on_open, self._on_error = listener.on_change, listener.on_open, listener.on_error
+        self._jobs = Jobs(desks, self._on_end)
+        self._ahead = Ahead(self._jobs, self._on_change)
 
     def _make_missing(self) -> None:
         """Make layers that are not there, at first or because somebody removed them, one after the other."""

@@ -92,6 +92,14 @@ class Keeper:
             self._on_failure(OSError(msg))
         self._fails = error is not None
 
+    def has_begun(self, annotation: Annotation) -> bool:
+        """Whether the work that is kept of an image is that of this time."""
+        return annotation in self._begun
+
+    def go_on(self, annotation: Annotation) -> None:
+        """Keep the work on in the file where another keeper has begun."""
+        self._begun.add(annotation)
+
     def forget(self, annotation: Annotation) -> None:
         """Let go of an image that was removed."""
         self._begun.discard(annotation)

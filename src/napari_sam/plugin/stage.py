@@ -242,6 +242,24 @@ class Stage:
         for layer in self.own_layers:
             self.unbind(layer)
 
+    def leave(self, *, with_preview: bool) -> None:
+        """Take layers out of the viewer where nothing is drawn, and the preview if that is empty, too.
+
+        The others go on telling what changes, and have napari's keys until `take_up`.
+        """
+        empty: list[Layer] = [layer for layer in self._own if len(layer.data) == 0]
+        empty += [self.preview] if with_preview and self.preview is not None else []
+        for layer in self.own_layers:
+            self.unbind(layer)
+        for layer in empty:
+            self.forget(layer)
+            self._viewer.layers.remove(layer)
+
+    def take_up(self) -> None:
+        """Undo `leave`; layers that were taken out come with `ensure`."""
+        for layer in self.own_layers:
+            self.bind(layer)
+
     def bind(self, layer: Layer) -> None:
         """Let our keys work while a layer is active, instead of its own."""
         for key, action in self._keys.items():

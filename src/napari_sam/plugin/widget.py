@@ -17,6 +17,7 @@ from napari_sam.plugin.activity import Activity
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
 from napari_sam.plugin.follower import Follower
+from napari_sam.plugin.handover import Left, leave, take_up
 from napari_sam.plugin.keeper import Keeper
 from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.library_warnings import LibraryWarnings
@@ -65,6 +66,7 @@ class SamStacks(QWidget):
         self._settings = read_settings()
         self._given_opener = open_segmenter
         self._desks = Desks()
+        self._listener = Listener(on_change=self._on_change, on_open=self._on_open, on_error=self._on_error)
         self._threads = Threads(self._desks)
         self._library_warnings = LibraryWarnings()
         self._annotations: dict[Image, Annotation] = {}
@@ -88,7 +90,7 @@ class SamStacks(QWidget):
         self._follow_viewer()
         self._list_layers()
         self._apply_settings()
-        self._pick_first_image()
+        self._pick_first_image(self._take_up())
 
     # --- images
 
@@ -124,13 +126,48 @@ class SamStacks(QWidget):
 
     def changeEvent(self, event: QEvent) -> None:
         """End when the dock was closed: napari takes the widget out of it, and makes another one when asked again."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            QTimer.singleShot(0, self._end_if_undocked)
+        if event.type() == QEvent.Type.ParentChange:
+            if self.parent() is None:
+                self._leave()
+                QTimer.singleShot(0, self._end_if_undocked)
+            elif (image := self._take_up()) is not None:
+                self.choose_image(image)
         super().changeEvent(event)
 
     def _end_if_undocked(self) -> None:
         if self.parent() is None:  # a script may have put it into another dock at once
             self.deleteLater()
+
+    def _leave(self) -> None:
+        """Let the annotations rest in the viewer, for the next widget."""
+        self._keep_now()
+        left = [
+            Left(
+                one,
+                is_at_hand=one is self.annotation,
+                is_begun=self._keeper.has_begun(one),
+                model=self.panel.model.model,
+                options=self.panel.more.options(),
+            )
+            for one in self._annotations.values()
+        ]
+        self._annotations.clear()
+        self.annotation = None
+        for one in left:
+            leave(one)
+
+    def _take_up(self) -> Image | None:
+        """Go on with annotations whose widget was closed; the image that it showed."""
+        at_hand = None
+        for left in take_up(self._viewer, besides=self._annotations):
+            self._annotations[left.annotation.image] = left.annotation
+            left.annotation.take_up(self._desks, self._listener)
+            if left.is_begun:
+                self._keeper.go_on(left.annotation)
+            self.panel.model.choose(left.model)
+            self.panel.more.set_options(left.options)
+            at_hand = left.annotation.image if left.is_at_hand else at_hand
+        return at_hand
 
     def _begin(self, image: Image) -> Annotation | None:
         try:
@@ -139,7 +176,7 @@ class SamStacks(QWidget):
                 image,
                 open_segmenter=self._opener(image),
                 desks=self._desks,
-                listener=Listener(on_change=self._on_change, on_open=self._on_open, on_error=self._on_error),
+                listener=self._listener,
             )
         except ValueError as error:
             self._on_error(error)
@@ -174,10 +211,12 @@ class SamStacks(QWidget):
             if layer.visible != visible:  # napari leaves the mode of a layer that is shown anew
                 layer.visible = visible
 
-    def _pick_first_image(self) -> None:
+    def _pick_first_image(self, at_hand: Image | None) -> None:
         active = self._viewer.layers.selection.active
         images = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        if images:
+        if at_hand is not None:
+            self.choose_image(at_hand)
+        elif images:
             self.choose_image(active if isinstance(active, Image) else images[-1])
 
     # --- the panel

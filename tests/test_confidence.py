@@ -53,6 +53,21 @@ def test_walks_that_agree_are_trusted_more():
     assert apart < alike
 
 
+def test_a_bridged_plane_is_trusted_as_the_less_trusted_one_beside_it():
+    """A plane that was missing was the surest of all."""
+    bridged = PlaneMask(1, (2,), FULL, 0.9, "bridged")
+    walk = [anchor(0), step(1), bridged, step(3, BAD), step(4)]
+    trust = confidences(walk)
+    assert trust[2] == trust[3] < trust[1]
+    assert confidences(walk[::-1]) == trust[::-1]
+
+
+def test_what_was_taken_back_is_not_sure():
+    """The first mask of a plane that came twice had a confidence of 1."""
+    trust = confidences([anchor(0), step(1), step(1, BAD)])
+    assert trust[1] == trust[2] < 1
+
+
 def test_evidence_that_is_not_finite_gives_a_number():
     odd = step(1, {"predicted_iou": 0.9, "overlap": 0.0, "area_ratio": 0.0})
     assert np.isfinite(confidences([odd])).all()

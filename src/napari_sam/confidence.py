@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.plane_mask import PlaneMask
+    from napari_sam.stack import Plane
 
 # Coefficients of two logistic regressions on `features`, which tools/calibrate_confidence.py fits to training volumes
 # and made-up stacks: for planes with a mask, and for the empty ones on which a walk has ended.
@@ -58,12 +59,19 @@ def confidences(plane_masks: Sequence[PlaneMask], *, axis: int = 0) -> list[floa
     list of float
         0 to 1, in the same order: the IoU that the mask is expected to have with the object; where the mask is empty,
         the probability that the object is not there. A plane that the user showed has what the model expects of it, 1
-        if it was painted. Where only an older mask was cleared away it is 1.
+        if it was painted; one that was bridged the lower of those around it. Where only an older mask was cleared away
+        it is 1. What came a second time has what was said of it then.
     """
-    expected: dict[PlaneMask, float] = {}
-    for walk in _walks(plane_masks, axis):
-        expected |= zip(walk, _expected(walk, features(walk, axis=axis)).tolist(), strict=True)
-    return [expected.get(each, 1.0) for each in plane_masks]
+    expected: dict[tuple[int, Plane], float] = {}
+    walks = _walks(plane_masks, axis)
+    for walk in walks.values():
+        values = _expected(walk, features(walk, axis=axis)).tolist()
+        expected |= {(each.object_id, each.plane): value for each, value in zip(walk, values, strict=True)}
+    for bridged in [each for each in latest(plane_masks) if each.crop and not _was_seen(each)]:
+        around = _around(bridged.plane[axis], walks.get(_line(bridged, axis), []), axis)
+        lowest = min((expected[each.object_id, each.plane] for each in around), default=0.0)
+        expected[bridged.object_id, bridged.plane] = lowest
+    return [expected.get((each.object_id, each.plane), 1.0) for each in plane_masks]
 
 
 def weakest(plane_masks: Sequence[PlaneMask], n: int, *, axis: int = 0) -> list[PlaneMask]:
@@ -87,7 +95,7 @@ def weakest(plane_masks: Sequence[PlaneMask], n: int, *, axis: int = 0) -> list[
     list of PlaneMask
         The most urgent first.
     """
-    urgent = [pair for walk in _walks(plane_masks, axis) for pair in _most_urgent(walk, n, axis)]
+    urgent = [pair for walk in _walks(plane_masks, axis).values() for pair in _most_urgent(walk, n, axis)]
     return [each for _, each in sorted(urgent, key=lambda pair: -pair[0])[:n]]
 
 
@@ -193,10 +201,27 @@ def _known(values: Sequence[float], *, unknown: float = 0.0) -> NDArray[np.float
     return np.nan_to_num(np.array(values, dtype=np.float64), nan=unknown)
 
 
-def _walks(plane_masks: Sequence[PlaneMask], axis: int) -> list[list[PlaneMask]]:
-    """Group what was last found by object and by the indices of the plane that stayed fixed."""
+def _walks(plane_masks: Sequence[PlaneMask], axis: int) -> dict[tuple[int, ...], list[PlaneMask]]:
+    """Group what was last seen of objects by their lines."""
     walks: dict[tuple[int, ...], list[PlaneMask]] = defaultdict(list)
     for each in latest(plane_masks):
-        if not isnan(each.evidence.predicted_iou):  # else no walk came here: an older mask was cleared away
-            walks[each.object_id, *each.plane[:axis], *each.plane[axis + 1 :]].append(each)
-    return list(walks.values())
+        if _was_seen(each):
+            walks[_line(each, axis)].append(each)
+    return walks
+
+
+def _line(plane_mask: PlaneMask, axis: int) -> tuple[int, ...]:
+    """Object id, and the indices of the plane that stay fixed."""
+    return plane_mask.object_id, *plane_mask.plane[:axis], *plane_mask.plane[axis + 1 :]
+
+
+def _was_seen(plane_mask: PlaneMask) -> bool:
+    """Whether the model has looked at it: not if a missing plane was bridged, or an older mask cleared away."""
+    return not isnan(plane_mask.evidence.predicted_iou)
+
+
+def _around(position: int, walk: Sequence[PlaneMask], axis: int) -> list[PlaneMask]:
+    """Return the next planes of a walk on both sides of a position, as far as there are any."""
+    below = max((each for each in walk if each.plane[axis] < position), key=lambda one: one.plane[axis], default=None)
+    above = min((each for each in walk if each.plane[axis] > position), key=lambda one: one.plane[axis], default=None)
+    return [each for each in (below, above) if each is not None]

@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from napari_sam.confidence import features, is_anchor, linear
 from napari_sam.evaluation.reliability import PlaneScore, calibration_error
 from napari_sam.evaluation.scores import Target, iou, volume_targets
 from napari_sam.evaluation.walks import Volume
+from napari_sam.plane_mask import latest
 from napari_sam.training.synthetic import make_confocal_stack, make_packed_stack, make_stack
 
 if TYPE_CHECKING:
@@ -112,9 +114,10 @@ def walk(volume: Volume, targets: Sequence[Target]) -> Iterator[Record]:
 
 
 def compare(volume: Volume, target: Target, found: Sequence[PlaneMask]) -> Iterator[Record]:
-    """Record of each plane of a walk, anchors left out, what speaks for its mask and how good it is."""
-    values = features(found)
-    for index, each in enumerate(found):
+    """Record of each plane that a walk looked at, anchors left out, what speaks for its mask and how good it is."""
+    seen = [each for each in latest(found) if not isnan(each.evidence.predicted_iou)]
+    values = features(seen)
+    for index, each in enumerate(seen):
         if not is_anchor(each):
             true, is_found = volume.mask(target, each.plane[0]), bool(each.crop)
             outcome = iou(each.mask, true) if is_found else float(not true.any())

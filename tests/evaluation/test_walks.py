@@ -1,8 +1,11 @@
 """Scores of walks that are known beforehand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from napari_sam.crops import Crop
 from napari_sam.evaluation.reliability import PlaneScore, calibration_error, reliability, score_confidence
 from napari_sam.evaluation.scores import Target
 from napari_sam.evaluation.walks import by_position, score_walk
@@ -51,6 +54,14 @@ def test_the_confidence_of_every_plane_but_the_prompted_is_scored(volume):
     assert [plane.position for plane in planes] == [0, 1, 2, 4, 5, 6, 7]
     assert [plane.iou for plane in planes if plane.position in (2, 4)] == [1, 1]
     assert min(p.confidence for p in planes if p.iou == 1) > max(p.confidence for p in planes if p.iou < 1)
+
+
+def test_a_mask_that_a_walk_has_taken_back_is_not_scored(volume, monkeypatch):
+    """Each counted as a false plane that was trusted fully, so that walks with dips seemed to be overconfident."""
+    found = volume.walk([volume.first_prompt(ONE)])
+    gone = [replace(each, crop=Crop.empty(each.crop.shape), reason="dip") for each in found if each.plane == (6,)]
+    monkeypatch.setattr(type(volume), "walk", lambda *args: [*found, *gone])
+    assert [plane.position for plane in score_confidence(volume, [ONE])] == [0, 1, 2, 4, 5, 7]
 
 
 def test_reliability_compares_confidence_and_iou_in_fifths():

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sam.confidence import confidences, is_anchor
 from napari_sam.evaluation.scores import iou
+from napari_sam.plane_mask import latest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ class PlaneScore:
 def score_confidence(volume: Volume, targets: Sequence[Target]) -> Iterator[PlaneScore]:
     """Walk from a click and a box, each object alone, and score every plane that the walk gave a mask."""
     for target in targets:
-        found = volume.walk([volume.first_prompt(target)])
+        found = latest(volume.walk([volume.first_prompt(target)]))
         for each, expected in zip(found, confidences(found), strict=True):
             if each.crop and not is_anchor(each):
                 position = each.plane[0]

@@ -68,6 +68,13 @@ def test_half_precision_weights_do_not_misplace_clicks(dtype: torch.dtype, rng: 
     assert_close(layer.to(dtype)(coords), expected, atol=0, rtol=0)
 
 
+def test_double_precision_places_clicks_as_well(rng: torch.Generator) -> None:
+    layer = PositionEmbeddingRandom(64)
+    coords = torch.rand(10, 2, generator=rng)
+    expected = layer(coords).double()
+    assert_close(layer.double()(coords.double()), expected, atol=1e-5, rtol=0)
+
+
 def test_encodes_on_meta(prompts: dict[str, Tensor]) -> None:
     on_meta = {name: tensor.to("meta") for name, tensor in prompts.items()}
     with torch.device("meta"):

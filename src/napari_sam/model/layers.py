@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _MANY_ROWS = 512  # fewer are better left to MKL: the weights are reordered in each call
 
@@ -109,3 +112,9 @@ def batch_matmul(a: Tensor, b: Tensor) -> Tensor:
     """
     product = a.squeeze(0) @ b.squeeze(0)
     return product if product.ndim == 3 else product[None]  # (B, m, n)
+
+
+def never_below_fp32(fn: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
+    """Do with a weight what `nn.Module._apply` is told, such as to move it, but do not let it become bf16 or fp16."""
+    changed = fn(weight)
+    return weight.to(changed.device) if changed.dtype in (torch.bfloat16, torch.float16) else changed

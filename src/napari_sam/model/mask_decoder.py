@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, cast
 import torch
 from torch import Tensor, nn
 
-from napari_sam.model.layers import MLP, LayerNorm2d, batch_matmul
+from napari_sam.model.layers import MLP, LayerNorm2d, batch_matmul, never_below_fp32
 from napari_sam.model.transformer import TwoWayTransformer
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class MaskDecoder(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move with the model, but stay in fp32 where `exact` says so when the rest of it becomes bf16 or fp16."""
-        how = partial(_in_fp32, fn) if self.exact else fn
+        how = partial(never_below_fp32, fn) if self.exact else fn
         return cast("Self", super()._apply(how, recurse))  # type: ignore[no-untyped-call]
 
     def _upscale_and_judge_parts(
@@ -174,11 +174,6 @@ class MaskDecoder(nn.Module):
 
     def _upscale(self, mixed: Tensor, image_embedding: Tensor) -> Tensor:
         return cast("Tensor", self.output_upscaling(mixed))
-
-
-def _in_fp32(fn: Callable[[Tensor], Tensor], weight: Tensor) -> Tensor:
-    changed = fn(weight)
-    return weight.to(changed.device) if changed.dtype in (torch.bfloat16, torch.float16) else changed
 
 
 def _cut(images: Tensor, parts: Sequence[Part], here: Sequence[int]) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
 import torch
 from torch import Tensor, nn
 
-from napari_sam.model.layers import Conv1x1, LayerNorm2d
+from napari_sam.model.layers import Conv1x1, LayerNorm2d, never_below_fp32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,8 @@ class PositionEmbeddingRandom(nn.Module):
 
     def forward(self, coords: Tensor) -> Tensor:
         """Encode ``coords (..., 2)``, (x, y) in units of the encoding, as ``(..., 2 * num_pos_feats)`` fp32."""
-        phase = 2 * torch.pi * ((2 * coords.float() - 1) @ self.positional_encoding_gaussian_matrix)
+        frequencies = self.positional_encoding_gaussian_matrix
+        phase = 2 * torch.pi * ((2 * coords.to(frequencies.dtype) - 1) @ frequencies)
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
     def grid(self, x: Tensor, y: Tensor) -> Tensor:
@@ -41,12 +43,7 @@ class PositionEmbeddingRandom(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move with the model but stay in fp32: frequencies rounded to bf16 would misplace clicks by several pixels."""
-        exact = self.positional_encoding_gaussian_matrix
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        moved = self.positional_encoding_gaussian_matrix
-        if moved.dtype != torch.float32:
-            self.positional_encoding_gaussian_matrix = exact.to(moved.device, torch.float32)
-        return self
+        return cast("Self", super()._apply(partial(never_below_fp32, fn), recurse))  # type: ignore[no-untyped-call]
 
 
 class PromptEncoder(nn.Module):

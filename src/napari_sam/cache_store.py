@@ -294,8 +294,8 @@ def _warn_of_other_precisions(store: Store, folder: Location | None, wanted: Att
             if stored["precision"] != wanted["precision"] and is_same_image(stored, wanted):
                 logger.warning(
                     "the embedding cache %s has this image encoded in %s, but this model encodes in %s: planes are "
-                    "encoded anew, unless you first do sam.image_encoder.to(torch.%s)",
-                    *(folder, stored["precision"], wanted["precision"], stored["precision"]),
+                    "encoded anew, unless you choose --precision %s, or in Python sam.image_encoder.to(torch.%s)",
+                    *(folder, stored["precision"], wanted["precision"], stored["precision"], stored["precision"]),
                 )
                 return
 

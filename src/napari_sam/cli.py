@@ -222,7 +222,8 @@ def segment(
     from napari_sam.lineage import trace, write_tracks
     from napari_sam.selection import enlarge, to_level
 
-    _check_files(image, prompts, output, walk.tracks, overwrite=overwrite)
+    _check_not_the_image(prompts, image, "--prompts is")
+    _check_outputs((image, prompts, Path(cache or prompts)), output, walk.tracks, overwrite=overwrite)
     walk.check(selection.orientation)
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
@@ -330,16 +331,15 @@ def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions,
     print_objects(_collect(found, "segmenting", total=total))
 
 
-def _check_files(image: Path, prompts: Path, output: Path, tracks: Path | None, *, overwrite: bool) -> None:
+def _check_outputs(used: Sequence[Path], output: Path, tracks: Path | None, *, overwrite: bool) -> None:
     from napari_sam.label_files import check_labels_output
     from napari_sam.lineage import check_tracks_output
 
-    _check_not_the_image(prompts, image, "--prompts is")
     check_labels_output(output, overwrite=overwrite)
     if tracks is not None:
         check_tracks_output(tracks, overwrite=overwrite)
     for path in (output, tracks):
-        if path is not None and path.resolve() in (image.resolve(), prompts.resolve()):
+        if path is not None and path.resolve() in [each.resolve() for each in used]:
             msg = f"the result would replace {path}, from which it is made; choose another output"
             raise ValueError(msg)
 

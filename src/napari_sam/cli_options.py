@@ -133,15 +133,18 @@ def open_image(
 
 
 def check_cache(cache: str | None) -> None:
-    """Refuse a folder of other things: who deletes a cache must lose nothing else.
+    """Refuse a file, or a folder of other things: who deletes a cache must lose nothing else.
 
     Raises
     ------
     ValueError
-        If there are files in the folder, and they are not those of a cache.
+        If it is a file, or there are files in the folder, and they are not those of a cache.
     """
-    if cache is None or "://" in cache or not Path(cache).is_dir() or (Path(cache) / "zarr.json").exists():
+    if cache is None or "://" in cache or not Path(cache).exists() or (Path(cache) / "zarr.json").exists():
         return
+    if not Path(cache).is_dir():
+        msg = f"{cache} is a file, and a cache is a folder; give it one of its own, which is made if it is missing"
+        raise ValueError(msg)
     if other := sorted(path.name for path in Path(cache).iterdir()):
         msg = f"{cache} is no cache and holds {other[0]}; give the cache a folder of its own: {Path(cache) / 'cache'}"
         raise ValueError(msg)

@@ -127,12 +127,13 @@ def test_what_another_tool_found_is_carried_on(folder):
         assert set(np.unique(labels)) <= {0, *np.unique(truth[planes])}
 
 
-def test_which_components_are_kept_can_be_chosen(folder, monkeypatch):
+def test_which_components_are_kept_and_whether_neighbours_walk_along_can_be_chosen(folder, monkeypatch):
     asked = []
     propagate = Segmenter.propagate
     monkeypatch.setattr(Segmenter, "propagate", lambda *a, **how: asked.append(how) or propagate(*a, **how))
     assert run(*SEGMENT, "--propagate", "--components", "largest") == 0
-    assert [how["components"] for how in asked] == ["largest"]
+    assert run(*SEGMENT, "--propagate", "--neighbours", "--overwrite") == 0
+    assert [(how["components"], how["neighbours"]) for how in asked] == [("largest", False), ("supported", True)]
 
 
 def test_propagate_writes_tracks_too(folder, capsys):
@@ -234,6 +235,7 @@ def test_models_of_the_user_are_listed_as_model_takes_them(tmp_path, monkeypatch
         ((*SEGMENT, "--start", "2"), "--start needs --propagate"),
         ((*SEGMENT, "--stop", "4"), "--stop needs --propagate"),
         ((*SEGMENT, "--components", "all"), "--components needs --propagate"),
+        ((*SEGMENT, "--neighbours"), "--neighbours needs --propagate"),
         ((*SEGMENT, "--propagate", "--tracks", "t.csv", "--orientation", "xz"), "--tracks needs --propagate"),
         (("segment", "plane.tif", "--prompts", "flat.csv", *SEGMENT[4:], "--propagate"), "a single plane has none"),
         ((*SEGMENT, "--level", "1"), "image.tif has no pyramid"),

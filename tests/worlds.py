@@ -48,6 +48,9 @@ class World:
         under = self.truth[plane][row, column]
         return as_logits((self.truth[plane] == under) & (under != 0)), 0.9 if under else 0.1
 
+    def click(self, plane, prompts):
+        return self.decode(plane, prompts, [None] * len(prompts))
+
     def follow(self, plane, states):
         """Nothing moves."""
         return [replace(each, plane=plane) for each in states]

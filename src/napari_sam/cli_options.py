@@ -71,6 +71,9 @@ class WalkOptions:
     components
         With --propagate, which pieces of an object are kept on a plane: those that overlap with it on the plane before,
         the largest of these alone, or whatever the model gives.
+    neighbours
+        With --propagate, find what lies around each object, too, so that none runs over into it: for cells or neurites
+        that touch everywhere. Takes several times as long.
     tracks
         With --propagate through time: a .csv for the track of each object, with its parent where one divides.
     """
@@ -79,6 +82,7 @@ class WalkOptions:
     start: int | None = None
     stop: int | None = None
     components: Components = "supported"
+    neighbours: bool = False
     tracks: Path | None = None
 
     def check(self, orientation: str) -> None:
@@ -93,7 +97,7 @@ class WalkOptions:
             msg = "--tracks needs --propagate through time: objects on single planes have no tracks"
             raise ValueError(msg)
         said = {"--start": self.start is not None, "--stop": self.stop is not None}
-        said["--components"] = self.components != "supported"
+        said |= {"--components": self.components != "supported", "--neighbours": self.neighbours}
         for option, given in said.items():
             if given and not self.propagate:
                 msg = f"{option} needs --propagate: without it objects stay on the planes of their prompts"

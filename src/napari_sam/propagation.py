@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.crops import Crop
 from napari_sam.evidence import Evidence
 from napari_sam.meeting import meet
+from napari_sam.neighbours import find_neighbours
 from napari_sam.plane_mask import PlaneMask
 from napari_sam.step import StepPrompt, StopRules
 from napari_sam.track import Track, lay_tracks
@@ -41,6 +42,7 @@ def propagate(
     rules: StopRules | None = None,
     step: StepPrompt | None = None,
     components: Components = "supported",
+    neighbours: bool = False,
     changed: Collection[Plane] | None = None,
 ) -> Iterator[tuple[PlaneMask, ...]]:
     """Walk from each anchor to both sides along one axis of the stack.
@@ -77,6 +79,8 @@ def propagate(
     components : {"supported", "largest", "all"}
         Which pieces of a mask are kept: those that overlap with the mask of the plane before, the largest of these, or
         whatever the model gives. Anchors stay whole.
+    neighbours : bool
+        Let what lies around the objects walk along, unseen, so that it keeps its pixels; see `find_neighbours`.
     changed : collection of tuple of int, optional
         Planes whose anchors are new or different: only what lies between their neighbours is walked. None: all.
 
@@ -86,7 +90,8 @@ def propagate(
         The objects of one plane, at least one.
     """
     walker = Walker(vision, get_labels, rules or StopRules(), step or StepPrompt(), components)
-    tracks = lay_tracks(anchors, axis, positions, changed)
+    around = find_neighbours(anchors, vision, get_labels, changed=changed) if neighbours else []
+    tracks = lay_tracks([*anchors, *around], axis, positions, changed)
     for track in tracks:
         for here in track.anchors.values():
             yield from _report([Step.given(state) for state in here.values()])
@@ -175,8 +180,11 @@ def _outdated(track: Track, reached: Collection[tuple[int, Plane]], plane: Plane
 
 
 def _report(steps: Sequence[Step]) -> Iterator[tuple[PlaneMask, ...]]:
-    if steps:
-        yield tuple(
-            PlaneMask(s.state.object_id, s.state.plane, s.state.mask, s.state.score, s.reason, s.evidence)
-            for s in steps
-        )
+    """Tell of the objects; what only walks along is nobody's business."""
+    found = tuple(
+        PlaneMask(s.state.object_id, s.state.plane, s.state.mask, s.state.score, s.reason, s.evidence)
+        for s in steps
+        if s.state.object_id > 0
+    )
+    if found:
+        yield found

@@ -262,6 +262,7 @@ class Segmenter:
         rules: StopRules | None = None,
         step: StepPrompt | None = None,
         components: Components = "supported",
+        neighbours: bool = False,
         changed: Iterable[Plane] | None = None,
     ) -> Iterator[PlaneMask]:
         """Carry the prompted objects through the stack and write them into the labels plane by plane.
@@ -286,6 +287,8 @@ class Segmenter:
         components : {"supported", "largest", "all"}
             Which pieces of an object are kept on a plane: those that overlap with its mask on the plane before, only
             the largest of these, or everything that the model gives. Prompted planes stay as they are.
+        neighbours : bool
+            Let what lies around the objects walk along unseen, so that none runs over into it; several times slower.
         changed : iterable of tuple of int, optional
             The prompted planes that are new or different since the prompts were last propagated. Then only the planes
             between them and the next prompts of the same object are walked again. None: everything.
@@ -319,6 +322,7 @@ class Segmenter:
             rules=rules,
             step=step or StepPrompt.suited_to(self._sam.config),
             components=components,
+            neighbours=neighbours,
             changed=None if changed is None else frozenset(changed),
         )
         return self._written(walk, prompts)

@@ -52,7 +52,7 @@ def settle(
         In the same order; masks do not overlap.
     """
     may_be_taken = {**held, 0: -np.inf, **dict.fromkeys((state.object_id for state in states), -np.inf)}
-    ids = np.array(sorted(may_be_taken), labels.dtype)
+    ids = np.array(sorted(i for i in may_be_taken if i >= 0), labels.dtype)  # neighbours are not in the labels
     least = np.array([may_be_taken[int(i)] for i in ids])
     free = []
     for state, claim in zip(states, claims or [0.0] * len(states), strict=True):

@@ -36,7 +36,7 @@ class PlaneState:
     Attributes
     ----------
     object_id : int
-        Its label.
+        Its label; below 0 for a neighbour, which walks along unseen.
     plane : tuple of int
         Where it is.
     mask : Crop of bool
@@ -173,7 +173,7 @@ class StepPrompt:
         return cls(box=False, points=0, drift=0.15) if config.lone_masks else cls()
 
     def prompt(self, state: PlaneState) -> Prompt:
-        """Make the prompt for the plane after that of ``state``, whose mask must not be empty.
+        """Make the prompt for the plane after that of ``state``, whose mask must not be empty; its id says nothing.
 
         ``state.mask_input`` is sent beside it and takes the place of its mask.
         """
@@ -182,7 +182,6 @@ class StepPrompt:
             interior_points(state.mask, self.points),
             box=widened_box(state.mask, self.margin) if self.box else None,
             mask=state.mask if self.mask else None,
-            object_id=state.object_id,
         )
 
 

@@ -55,7 +55,8 @@ class Track:
     def due(self, position: int) -> list[int]:
         """Objects that may come to a position on their way; what they have there from an earlier walk is outdated."""
         anchored = self.anchors.get(position, {})
-        return [object_id for object_id, span in self.spans.items() if position in span and object_id not in anchored]
+        walking = (object_id for object_id, span in self.spans.items() if position in span)
+        return [object_id for object_id in walking if object_id > 0 and object_id not in anchored]
 
     def weight_of_lower(self, object_id: int, position: int) -> float | None:
         """Nearness of the object's next anchor below, 0 to 1, against the one above; None on an open end."""

@@ -42,6 +42,9 @@ class Vision(Protocol):
     ) -> Sequence[Decoded]:
         """Decode prompts on a plane, in one batch; a ``mask_input`` takes the place of the prompt's mask."""
 
+    def click(self, plane: Plane, prompts: Sequence[Prompt]) -> Sequence[Decoded]:
+        """Answer lone clicks on a plane with the likeliest mask of each."""
+
     def follow(self, plane: Plane, states: Sequence[PlaneState]) -> Sequence[PlaneState]:
         """Move objects to a plane as the image has moved since theirs; see `following.follow`."""
 
@@ -79,6 +82,10 @@ class SamVision:
         """Decode prompts on a plane, in one batch and with one mask each."""
         embedding = self.get_embedding(plane)
         return predict_low_res(self.sam, embedding, prompts, multimask_output=False, mask_input=mask_input, nearby=True)
+
+    def click(self, plane: Plane, prompts: Sequence[Prompt]) -> Sequence[Decoded]:
+        """Answer lone clicks on a plane with the likeliest mask of each."""
+        return predict_low_res(self.sam, self.get_embedding(plane), prompts)
 
     def follow(self, plane: Plane, states: Sequence[PlaneState]) -> Sequence[PlaneState]:
         """Move objects to a plane as the image has moved since theirs."""

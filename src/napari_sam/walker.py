@@ -163,6 +163,8 @@ class Walker:
                 yield step.state.plane[track.axis], [step]
             yield position, now
             trails = going_on | self._set_out(track, anchored, ahead)
+            if all(object_id < 0 for object_id in trails):
+                trails = {}  # nobody is left whom neighbours could keep off
 
     def settle(
         self, plane: Plane, steps: Sequence[Step], rivals: Mapping[int, Step] = MappingProxyType({})

@@ -50,8 +50,8 @@ class FakeSegmenter:
         self.batches.append(len(prompts))
         return [self.predict(one, mask_input=own) for one, own in zip(prompts, mask_input, strict=True)]
 
-    def propagate(self, prompts, *, axis=0, start=None, stop=None, components="supported"):
-        self.components = components
+    def propagate(self, prompts, *, axis=0, start=None, stop=None, components="supported", neighbours=False):
+        self.components, self.neighbours = components, neighbours
         self.walks.append((tuple(prompts), axis, start, stop))
         anchors = {(prompt.object_id, prompt.plane[axis]) for prompt in prompts}
         absent = [prompt for prompt in prompts if prompt.mask is not None and not prompt.mask]

@@ -78,10 +78,12 @@ class Volume:
         stop: int | None = None,
         step: StepPrompt | None = None,
         rules: StopRules | None = None,
+        neighbours: bool = False,
     ) -> list[PlaneMask]:
         """Propagate into empty labels."""
         self.seg.labels[...] = 0
-        return list(self.seg.propagate(prompts, start=start, stop=stop, step=step, rules=rules))
+        how: dict[str, Any] = {"step": step, "rules": rules, "neighbours": neighbours}
+        return list(self.seg.propagate(prompts, start=start, stop=stop, **how))
 
 
 @dataclass(frozen=True, slots=True)

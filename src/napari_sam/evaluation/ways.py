@@ -74,6 +74,12 @@ def walk_together(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
         yield target, "click + box, together", by_position(found, target.object_id)
 
 
+def walk_with_neighbours(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
+    """Propagate each object from a click with a tight box, and what lies around it unseen."""
+    for target in targets:
+        yield _walked(volume, target, "click + box, neighbours", [volume.first_prompt(target)], neighbours=True)
+
+
 def walk_along_three_axes(volume: Volume, targets: Sequence[Target]) -> Iterator[Found]:
     """Propagate all objects at once along z, y and x, and keep what two walks agree on; for cubic voxels only."""
     volume.seg.labels[...] = 0
@@ -153,6 +159,7 @@ WAYS: Mapping[str, Way] = MappingProxyType(
         "true mask": walk_from_truth,
         "ends known": walk_with_known_ends,
         "together": walk_together,
+        "neighbours": walk_with_neighbours,
         "parts": walk_with_parts,
         "rival": reprompted,
         "copied": copied,

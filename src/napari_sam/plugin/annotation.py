@@ -123,6 +123,7 @@ class Annotation(Drafting):
         limits: tuple[int, int] | None = None,
         object_ids: Collection[int] | None = None,
         components: Components = "supported",
+        neighbours: bool = False,
     ) -> None:
         """Carry objects through the stack; planes become drafts as they are decided.
 
@@ -137,6 +138,8 @@ class Annotation(Drafting):
         components : {"supported", "largest", "all"}
             Which pieces of an object are kept on a plane: those that overlap with its mask on the plane before, the
             largest of these alone, or whatever the model gives.
+        neighbours : bool
+            Let what lies around the objects walk along unseen, so that none runs over into it.
 
         Raises
         ------
@@ -154,7 +157,7 @@ class Annotation(Drafting):
             plane=self.plane,
         )
         self._remember()
-        self._walk(replace(way, components=components), seeds)
+        self._walk(replace(way, components=components, neighbours=neighbours), seeds)
 
     def cancel(self) -> None:
         """Stop the walk at the next plane; what it found stays."""

@@ -58,6 +58,7 @@ class SegmenterLike(Protocol):
         start: int | None = None,
         stop: int | None = None,
         components: Components = "supported",
+        neighbours: bool = False,
     ) -> Iterator[PlaneMask]:
         """Carry objects from plane to plane."""
         ...
@@ -161,8 +162,8 @@ class Bench:
         """
         self._surroundings.look = look if self.view.level == 0 else partial(self._look_at_level, look)
         own = [self.view.to_level(prompt) for prompt in prompts]
-        way = {"axis": route.axis, "start": route.start, "stop": route.stop}
-        for found in self._opened.propagate(own, **way, components=route.components):
+        walk = partial(self._opened.propagate, axis=route.axis, start=route.start, stop=route.stop)
+        for found in walk(own, components=route.components, neighbours=route.neighbours):
             yield found, self._at_full_resolution(found.crop)
 
     def encode(self, planes: Sequence[Plane], is_busy: Callable[[], bool]) -> Iterator[Plane | None]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _CHECKED = ("one_object_each", "contour", "overwrite", "largest", "fill_holes")
 _COUNTED = ("smooth", "min_size")
+_OF_WALKS = ("neighbours",)
 _PIECES: Mapping[str, Components] = {
     "those that the plane before supports": "supported",
     "the largest of these": "largest",
@@ -50,13 +51,13 @@ class More(QScrollArea):
 
     def options(self) -> dict[str, Any]:
         """Give the options as values that can be kept."""
-        checked = {name: getattr(self, name).isChecked() for name in _CHECKED}
+        checked = {name: getattr(self, name).isChecked() for name in (*_CHECKED, *_OF_WALKS)}
         counted = {name: getattr(self, name).value() for name in _COUNTED}
         return checked | counted | {"pieces": self.pieces.currentData()}
 
     def set_options(self, options: Mapping[str, Any]) -> None:
         """Set options that were kept; those that are missing stay as they are."""
-        for name in _CHECKED:
+        for name in (*_CHECKED, *_OF_WALKS):
             getattr(self, name).setChecked(bool(options.get(name, getattr(self, name).isChecked())))
         for name in _COUNTED:
             getattr(self, name).setValue(options.get(name, getattr(self, name).value()))
@@ -93,6 +94,11 @@ class More(QScrollArea):
             "Which pieces of an object Propagate keeps on a plane. Where it branches, pieces that were not connected "
             "on the plane before are dropped unless you keep all.",
             _PIECES,
+        )
+        self.neighbours = tip(
+            QCheckBox("Hold neighbours back"),
+            "Let Propagate find what lies around each object, too, so that none runs over into it: for neurites or "
+            "cells that touch everywhere. Takes several times as long.",
         )
 
     def _make_places(self) -> None:
@@ -131,7 +137,7 @@ class More(QScrollArea):
             (self.one_object_each, self.contour),
             (self.encode_ahead, self.show_preview),
             (self.largest, self.fill_holes),
-            (self.overwrite,),
+            (self.overwrite, self.neighbours),
         ):
             form.addRow(side_by_side(*row))
         form.addRow("Smooth", self.smooth)

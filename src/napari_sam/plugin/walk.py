@@ -39,6 +39,8 @@ class Route:
         Planes along the axis, half-open.
     components : {"supported", "largest", "all"}
         Which pieces of an object are kept on a plane; see `napari_sam.Segmenter.propagate`.
+    neighbours : bool
+        Whether what lies around the objects walks along; see there.
     """
 
     object_ids: tuple[int, ...]
@@ -46,6 +48,7 @@ class Route:
     start: int
     stop: int
     components: Components = "supported"
+    neighbours: bool = False
 
     def holds(self, plane: Plane) -> bool:
         """Whether the walk may come to a plane."""

@@ -83,4 +83,5 @@ def _propagate_or_cancel(panel: Panel, annotation: Annotation) -> None:
         direction=panel.direction.currentData(),
         limits=(panel.first.value(), panel.last.value() + 1),
         components=panel.more.pieces.currentData(),
+        neighbours=panel.more.neighbours.isChecked(),
     )

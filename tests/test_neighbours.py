@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from tests.worlds import SIDE, World, anchor, as_logits, tubes
 
 from napari_sam import Prompt, Segmenter
 from napari_sam.neighbours import find_neighbours
-from tests.worlds import SIDE, World, anchor, as_logits, tubes
 
 
 class Leaking(World):

@@ -199,6 +199,13 @@ def test_a_painted_plane_is_not_encoded(segmenter):
     assert (1,) in list(segmenter.embed())
 
 
+def test_a_painted_plane_stays_as_it_is_where_another_prompted_object_ran_over_it_before(segmenter):
+    segmenter.labels[1] = 9
+    other = Prompt((0,), [[30, 30]], object_id=9)
+    first = next(each for each in segmenter.propagate([PAINTED, other]) if each.object_id == PAINTED.object_id)
+    np.testing.assert_array_equal(first.mask, PAINTED.mask.full())
+
+
 def test_prompts_may_come_from_a_generator(segmenter):
     assert segmenter.segment(prompt for prompt in [CLICK]).any()
     assert list(segmenter.propagate(prompt for prompt in [CLICK]))

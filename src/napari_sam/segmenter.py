@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from functools import partial
 from itertools import compress, groupby
+from math import inf
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_sam.cache import EmbeddingCache
@@ -24,7 +25,7 @@ from napari_sam.views import predict, predict_low_res
 from napari_sam.vision import SamVision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -308,16 +309,17 @@ class Segmenter:
         """
         _check_choice("components", components, Components)
         prompts = self._checked_for_writing(prompts)
-        start, stop = self._range(axis, start, stop)
+        positions = self._stack.positions(axis, start, stop)
         for prompt in prompts:
-            if not start <= prompt.plane[axis] < stop:
-                msg = f"prompts must lie between start {start} and stop {stop} on axis {axis}, got {prompt.plane}"
+            if prompt.plane[axis] not in positions:
+                told = f"start {positions.start} and stop {positions.stop} on axis {axis}, got {prompt.plane}"
+                msg = f"prompts must lie between {told}"
                 raise ValueError(msg)
         walk = partial(
             propagate,
             vision=SamVision(self._sam, self._cache.embedding, self._cache.pixels),
             axis=axis,
-            positions=range(start, stop),
+            positions=positions,
             get_labels=partial(read_plane, self._turned_labels),
             rules=rules,
             step=step or StepPrompt.suited_to(self._sam.config),
@@ -325,22 +327,24 @@ class Segmenter:
             neighbours=neighbours,
             changed=None if changed is None else frozenset(changed),
         )
-        return self._written(walk, prompts)
+        outdated = {prompt.object_id for prompt in prompts} if changed is None else set()
+        return self._written(walk, prompts, outdated)
 
-    def _written(self, walk: Walk, prompts: Sequence[Prompt]) -> Iterator[PlaneMask]:
+    def _written(self, walk: Walk, prompts: Sequence[Prompt], outdated: Collection[int]) -> Iterator[PlaneMask]:
         """Walk from prompts, and write what is found on a plane before the walk goes on."""
-        anchors = [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)]
+        planes = _by_plane(prompts)
+        anchors = [anchor for plane, here in planes.items() for anchor in self._anchors(plane, here, outdated)]
         walking = {anchor.object_id for anchor in anchors}
         for plane_masks in walk(anchors):
             masks = {each.object_id: each.crop for each in plane_masks}
             write_masks(self._turned_labels, plane_masks[0].plane, masks, outdated=walking)
             yield from plane_masks
 
-    def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
-        """Where walks start on one plane: painted masks as they are, other prompts decoded."""
+    def _anchors(self, plane: Plane, prompts: Sequence[Prompt], outdated: Collection[int]) -> list[PlaneState]:
+        """Where walks start on one plane: painted masks as they are, other prompts decoded; old voxels stop none."""
         states = self._decode(plane, [prompt for prompt in prompts if prompt.painted is None])
         states += [self._painted(prompt, prompt.painted) for prompt in prompts if prompt.painted is not None]
-        return settle(states, read_plane(self._turned_labels, plane))
+        return settle(states, read_plane(self._turned_labels, plane), held=dict.fromkeys(outdated, -inf))
 
     def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         if not prompts:
@@ -370,21 +374,6 @@ class Segmenter:
                 )
                 raise ValueError(msg)
         return prompts
-
-    def _range(self, axis: int, start: int | None, stop: int | None) -> tuple[int, int]:
-        leading = self._stack.stack_shape
-        if not 0 <= axis < len(leading):
-            msg = (
-                f"axis must be one of the {len(leading)} leading axes of the image, counted from 0, got {axis}; "
-                "a single plane has none: use segment"
-            )
-            raise ValueError(msg)
-        first = 0 if start is None else start
-        last = leading[axis] if stop is None else stop
-        if not 0 <= first < last <= leading[axis]:
-            msg = f"expected 0 <= start < stop <= {leading[axis]} on axis {axis}, got start {start} and stop {stop}"
-            raise ValueError(msg)
-        return first, last
 
 
 def _check_choice(name: str, value: str, choices: Any) -> None:

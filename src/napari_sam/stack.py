@@ -90,6 +90,28 @@ class Stack:
             raise ValueError(msg)
         return index
 
+    def positions(self, axis: int, start: int | None = None, stop: int | None = None) -> range:
+        """Return the positions along a leading axis from ``start`` to before ``stop``, by default all.
+
+        Raises
+        ------
+        ValueError
+            If there is no such axis, or no such positions on it.
+        """
+        leading = self.stack_shape
+        if not 0 <= axis < len(leading):
+            msg = (
+                f"axis must be one of the {len(leading)} leading axes of the image, counted from 0, got {axis}; "
+                "a single plane has none: use segment"
+            )
+            raise ValueError(msg)
+        first = 0 if start is None else start
+        last = leading[axis] if stop is None else stop
+        if not 0 <= first < last <= leading[axis]:
+            msg = f"expected 0 <= start < stop <= {leading[axis]} on axis {axis}, got start {start} and stop {stop}"
+            raise ValueError(msg)
+        return range(first, last)
+
     def _told_planes(self) -> str:
         if not self.stack_shape:
             return "which is a single plane: its index is ()"

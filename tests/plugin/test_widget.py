@@ -279,6 +279,20 @@ def test_a_click_on_the_curve_shows_the_plane(studio, qtbot):
     assert widget.annotation.plane != (CLICK[0],)
 
 
+def test_nothing_is_encoded_ahead_of_who_does_not_want_it(make_napari_viewer_proxy, qtbot, monkeypatch):
+    """The preference unticked the box, and every image was encoded all the same."""
+    monkeypatch.setattr(widget_module, "read_settings", lambda: Settings(keys=KEYS, encode_ahead=False))
+    viewer = make_napari_viewer_proxy()
+    viewer.add_image(np.zeros(SHAPE, np.uint8))
+    widget = SamStacks(viewer, open_segmenter=FakeSegmenter)
+    viewer.window.add_dock_widget(widget)
+    qtbot.waitUntil(lambda: widget.annotation.segmenter is not None and widget._threads.is_idle)
+    assert widget.annotation.segmenter.embedded == []
+    widget.panel.more.encode_ahead.setChecked(True)
+    qtbot.waitUntil(lambda: len(widget.annotation.segmenter.embedded) == SHAPE[0])
+    _rest(widget, qtbot)
+
+
 def test_options_reach_the_commit(studio):
     _, widget = studio
     widget.panel.more.largest.setChecked(True)

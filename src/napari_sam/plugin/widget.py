@@ -110,6 +110,7 @@ class SamStacks(QWidget):
             self._show_layers(self.annotation, visible=True)
             self._resume(self.annotation)
             apply_options(self.panel, self.annotation)
+            self.annotation.encode_ahead(self.panel.more.encode_ahead.isChecked())
             self.annotation.use("point")
         self._show_view()
         self._on_change()

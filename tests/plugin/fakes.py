@@ -12,6 +12,8 @@ from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.listener import Listener
 from napari_sam.plugin.work import Desks
 
+SHAPE = (6, 40, 50)
+CLICK = (2, 20, 25)
 RADIUS = 4
 
 
@@ -28,6 +30,14 @@ class FakePrediction:
 def disc(centre, shape, radius=RADIUS):
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return (rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 <= radius**2
+
+
+def object_on(*planes, radius=RADIUS, value=1):
+    """Labels of a stack, with the disc of a click on some of its planes."""
+    labels = np.zeros(SHAPE, int)
+    for plane in planes:
+        labels[plane][disc(CLICK[1:], SHAPE[1:], radius)] = value
+    return labels
 
 
 class FakeSegmenter:

@@ -1,16 +1,7 @@
 """Every step of a user can be taken back, alone and in its order, and taken again."""
 
 import numpy as np
-import pytest
-from tests.plugin.fakes import Studio, disc
-
-SHAPE = (6, 40, 50)
-CLICK = (2, 20, 25)
-
-
-@pytest.fixture
-def studio():
-    return Studio(np.zeros(SHAPE, np.uint8))
+from tests.plugin.fakes import CLICK, SHAPE, disc
 
 
 def test_undo_takes_back_one_click_at_a_time(studio):

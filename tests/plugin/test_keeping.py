@@ -4,17 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from tests.plugin.fakes import Studio
+from tests.plugin.fakes import CLICK, SHAPE, Studio
 
 from napari_sam.plugin import keeper, keeping
-
-SHAPE = (6, 40, 50)
-CLICK = (2, 20, 25)
-
-
-@pytest.fixture
-def studio():
-    return Studio(np.zeros(SHAPE, np.uint8))
 
 
 @pytest.fixture

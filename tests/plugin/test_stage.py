@@ -1,11 +1,12 @@
 """The layers that we make: their order, their tools, and shapes that were given up."""
 
+from copy import deepcopy
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from napari.components.overlays import BrushCircleOverlay
-from tests.plugin.fakes import CLICK, SHAPE, Studio
+from tests.plugin.fakes import CLICK, SHAPE, Studio, object_on
 
 BOX = [[2, 10, 10], [2, 10, 30], [2, 30, 30], [2, 30, 10]]
 
@@ -104,3 +105,12 @@ def test_a_shape_that_was_only_begun_is_no_prompt(studio):
     shapes.add(np.array([CLICK, CLICK]), shape_type="path")  # napari leaves it if another tool is chosen
     assert not studio.annotation.session.prompts
     assert studio.annotation.outside == 0
+
+
+def test_a_copy_of_the_preview_holds_labels_of_its_own(studio):
+    """Duplicate layer failed: object proxy must define __deepcopy__."""
+    studio.click(*CLICK)
+    copy = deepcopy(studio.annotation.stage.preview.data)
+    np.testing.assert_array_equal(copy, object_on(CLICK[0]))
+    copy[:] = 0
+    assert studio.preview.any()

@@ -87,6 +87,10 @@ class DraftLabels(ArrayLike):
             labels[:: steps[0], :: steps[1]] = painted[inside]
             self._on_paint(plane, labels, _corner(window))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> NDArray[Any]:
+        """Give the labels of this moment: napari duplicates a layer so, and a copy has no part in the annotation."""
+        return np.array(self)
+
     def _render(self, plane: Plane, window: Window) -> LabelPlane:
         labels = np.zeros(_size(window), self.dtype)
         draw(labels, self._get_crops(), plane, window)

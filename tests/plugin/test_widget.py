@@ -93,6 +93,16 @@ def test_the_pieces_that_are_kept_can_be_chosen(docked, qtbot):
     assert widget.panel.more.options()["pieces"] == "all"
 
 
+def test_neighbours_walk_along_where_that_is_ticked(docked, qtbot):
+    _, widget = docked
+    for ticked in (False, True):
+        click(widget, qtbot)
+        widget.panel.more.set_options({"neighbours": ticked})
+        walk(widget, qtbot)
+        assert widget.annotation.segmenter.neighbours is ticked
+        assert widget.panel.more.options()["neighbours"] is ticked
+
+
 def test_discard_forgets_the_object_and_reopen_takes_a_committed_one_up_again(docked, qtbot):
     _, widget = docked
     annotation = widget.annotation

@@ -137,7 +137,8 @@ class More(QScrollArea):
             (self.one_object_each, self.contour),
             (self.encode_ahead, self.show_preview),
             (self.largest, self.fill_holes),
-            (self.overwrite, self.neighbours),
+            (self.overwrite,),
+            (self.neighbours,),
         ):
             form.addRow(side_by_side(*row))
         form.addRow("Smooth", self.smooth)

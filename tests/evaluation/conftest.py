@@ -34,7 +34,7 @@ class Walker:
     def predict(self, prompt):
         return SimpleNamespace(masks=(TRUTH[prompt.plane] == prompt.object_id)[None])
 
-    def propagate(self, prompts, *, start=None, stop=None, step=None, rules=None):
+    def propagate(self, prompts, *, start=None, stop=None, step=None, rules=None, neighbours=False):
         assert not self.labels.any()
         self.walks += 1
         self.labels[:] = 1

@@ -82,8 +82,7 @@ class Volume:
     ) -> list[PlaneMask]:
         """Propagate into empty labels."""
         self.seg.labels[...] = 0
-        how: dict[str, Any] = {"step": step, "rules": rules, "neighbours": neighbours}
-        return list(self.seg.propagate(prompts, start=start, stop=stop, **how))
+        return list(self.seg.propagate(prompts, start=start, stop=stop, step=step, rules=rules, neighbours=neighbours))
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class StepPrompt:
         return cls(box=False, points=0, drift=0.15) if config.lone_masks else cls()
 
     def prompt(self, state: PlaneState) -> Prompt:
-        """Make the prompt for the plane after that of ``state``, whose mask must not be empty; its id says nothing.
+        """Make the prompt for the plane after that of ``state``, whose mask must not be empty.
 
         ``state.mask_input`` is sent beside it and takes the place of its mask.
         """
@@ -182,6 +182,7 @@ class StepPrompt:
             interior_points(state.mask, self.points),
             box=widened_box(state.mask, self.margin) if self.box else None,
             mask=state.mask if self.mask else None,
+            object_id=max(state.object_id, 1),  # that of a neighbour is below what a prompt may have
         )
 
 

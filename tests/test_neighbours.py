@@ -6,6 +6,7 @@ from tests.worlds import SIDE, World, anchor, as_logits, tubes
 
 from napari_sam import Prompt, Segmenter
 from napari_sam.neighbours import find_neighbours
+from napari_sam.vision import SamVision
 
 
 class Leaking(World):
@@ -38,6 +39,13 @@ def test_what_was_committed_or_prompted_is_no_neighbour():
     assert find_neighbours(both, world, world.labels.__getitem__) == []
     world.labels[0][world.truth[0] == 2] = 7
     assert find_neighbours(both[:1], world, world.labels.__getitem__) == []
+
+
+def test_around_what_stands_apart_nothing_is_looked_for(monkeypatch):
+    world = World(tubes())
+    monkeypatch.setattr(world, "stands_apart", lambda plane, mask: True)
+    assert find_neighbours([anchor(world.truth, (0,), 1)], world, world.labels.__getitem__) == []
+    assert not world.encoded
 
 
 def test_what_is_behind_everything_is_no_neighbour():
@@ -79,8 +87,9 @@ def test_neighbours_go_no_farther_than_the_objects():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32])
-def test_two_spheres_that_touch_are_held_apart_by_the_model_in_the_package(dtype):
+def test_two_spheres_that_touch_are_held_apart_by_the_model_in_the_package(dtype, monkeypatch):
     """The one that is prompted is cut off at the other one's outline; the labels hold nothing else."""
+    monkeypatch.setattr(SamVision, "stands_apart", lambda self, plane, mask: False)  # in the dark, they do
     z, y, x = np.ogrid[:8, :64, :64]
     spheres = [(z - 4) ** 2 * 9 + (y - 32) ** 2 + (x - middle) ** 2 < 14**2 for middle in (19, 45)]
     image = np.where(spheres[0] | spheres[1], 200, 30) + np.random.default_rng(0).normal(0, 8, (8, 64, 64))

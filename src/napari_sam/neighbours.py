@@ -44,7 +44,8 @@ def find_neighbours(
     Parameters
     ----------
     anchors : sequence of PlaneState
-        Objects where the user showed them. Around each is looked on the plane where it is largest.
+        Objects where the user showed them. Around each is looked on the plane where it is largest, unless it stands
+        apart there: a nucleus in the dark has nothing around it to run over into.
     vision : Vision
         Answers the clicks.
     get_labels : callable
@@ -60,6 +61,8 @@ def find_neighbours(
     found: list[PlaneState] = []
     for anchor in _largest_of_each(a for a in anchors if changed is None or a.plane in changed):
         plane = anchor.plane
+        if vision.stands_apart(plane, anchor.mask):
+            continue
         taken = get_labels(plane) != 0
         for other in (*anchors, *found):
             if other.plane == plane:

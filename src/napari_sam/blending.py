@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.crops import Crop, hull, iou, widened
-from napari_sam.low_res import SURE_LOGIT
+from napari_sam.low_res import SURE_LOGIT, mean_logits
 from napari_sam.upscaling import upscaled_mask
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_sam.crops import Window
     from napari_sam.stack import Plane
     from napari_sam.step import PlaneState
 
@@ -37,17 +34,11 @@ def blend(one: PlaneState, other: PlaneState, weight: float, plane: Plane) -> Pl
     plane : tuple of int
         Where the result is.
     """
-    join = _average if iou(one.mask, other.mask) >= _FAR_APART else _between
+    join = mean_logits if iou(one.mask, other.mask) >= _FAR_APART else _between
     frame = one.frame.spanning(other.frame)
     logits = join(one.seen_in(frame), other.seen_in(frame), weight)
     score = weight * one.score + (1 - weight) * other.score
     return replace(one, plane=plane, mask=upscaled_mask(logits, frame), score=score, logits=logits, frame=frame)
-
-
-def _average(one: Crop, other: Crop, weight: float) -> Crop:
-    """Average logits."""
-    window = hull([one.window, other.window])
-    return _logits(one, window, weight * one.within(window) + (1 - weight) * other.within(window))
 
 
 def _between(one: Crop, other: Crop, weight: float) -> Crop:
@@ -67,14 +58,11 @@ def _between(one: Crop, other: Crop, weight: float) -> Crop:
         inside = np.pad(crop.within(window), 1)
         signed = distance_transform_edt(inside) - distance_transform_edt(~inside)
         distance = distance + share * signed[1:-1, 1:-1]
-    return _logits(one, window, np.clip(distance, -SURE_LOGIT, SURE_LOGIT))
+    pixels = np.clip(distance, -SURE_LOGIT, SURE_LOGIT).astype(np.float32)
+    return Crop(one.shape, window[0].start, window[1].start, pixels, one.outside)
 
 
 def _shape(logits: Crop) -> Crop:
     """Return where the object is: above 0, or in the highest cell if it fills less than half of any."""
     inside = logits.pixels > 0
     return replace(logits, pixels=inside if inside.any() else logits.pixels == logits.pixels.max(), outside=0)
-
-
-def _logits(like: Crop, window: Window, pixels: NDArray[np.floating]) -> Crop:
-    return Crop(like.shape, window[0].start, window[1].start, pixels.astype(np.float32), like.outside)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sam.crops import Crop
+from napari_sam.crops import Crop, hull
 
 if TYPE_CHECKING:
     from napari_sam.crops import Window
@@ -87,6 +87,13 @@ def move_logits(logits: LowRes, before: Frame, after: Frame, *, low_res_stride: 
         )
     rows, columns = matrices
     return (rows @ (logits + SURE_LOGIT) @ columns.T - SURE_LOGIT).astype(np.float32)
+
+
+def mean_logits(one: Crop, other: Crop, weight: float) -> Crop:
+    """Average logits of one frame, ``weight`` for the first; around both it stays as it is around the first."""
+    rows, columns = hull([one.window, other.window])
+    mean = weight * one.within((rows, columns)) + (1 - weight) * other.within((rows, columns))
+    return Crop(one.shape, rows.start, columns.start, mean.astype(np.float32), one.outside)
 
 
 def crop_logits(logits: LowRes, *, least: float = -SURE_LOGIT) -> Crop:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from napari_sam.crops import Crop, shared_area
-from napari_sam.low_res import SURE_LOGIT, MaskInput, crop_logits, mask_to_logits, move_logits
+from napari_sam.low_res import SURE_LOGIT, MaskInput, crop_logits, mask_to_logits, mean_logits, move_logits
 from napari_sam.prompts import Prompt
 from napari_sam.upscaling import upscaled_mask
 
@@ -106,8 +106,8 @@ class PlaneState:
         expected = moved.doubt**2 + drift**2
         seen = max(self.doubt if doubt is None else doubt, _LEAST_DOUBT) ** 2
         weight = seen / (expected + seen)
-        mean = (1 - weight) * self.logits.full() + weight * moved.seen_in(self.frame).full()
-        logits = crop_logits(mean.astype(np.float32), least=-SURE_LOGIT / 2)
+        mean = mean_logits(self.logits, moved.seen_in(self.frame), 1 - weight)
+        logits = crop_logits(mean.full(), least=-SURE_LOGIT / 2)
         left = math.sqrt(expected * weight)
         return replace(self, mask=upscaled_mask(logits, self.frame), logits=logits, doubt=left)
 

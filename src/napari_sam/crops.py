@@ -206,6 +206,13 @@ def hull(windows: list[Window]) -> Window:
     )
 
 
+def stretch_around(first: int, stop: int, length: int, *, margin: int, multiple: int) -> slice:
+    """Widen a stretch by a margin on both sides to a multiple, and move it to where it lies within a length."""
+    side = min(-(-(stop - first + 2 * margin) // multiple) * multiple, length)
+    start = min(max((first + stop - side) // 2, 0), length - side)
+    return slice(start, start + side)
+
+
 def widened(window: Window, shape: tuple[int, int], by: int) -> Window:
     """Move the sides of a window outwards by so many pixels, but not over the border of a plane ``(h, w)``."""
     rows, columns = (

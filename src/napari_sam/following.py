@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from napari_sam.crops import Crop
+from napari_sam.crops import Crop, stretch_around
 from napari_sam.low_res import SURE_LOGIT
 from napari_sam.motion import flow, pull_logits, resized
 from napari_sam.upscaling import upscaled_mask
@@ -77,10 +77,7 @@ def _cells_around(state: PlaneState) -> Window:
         shown = math.ceil(state.frame.input_size[axis] / state.low_res_stride)
         part = state.logits.window[axis]
         first, last = min(part.start, shown - 1), min(part.stop, shown)
-        side = math.ceil((last - first + 2 * max(_MARGIN, (last - first) // 4)) / _STEP) * _STEP
-        side = min(side, shown)
-        start = min(max((first + last - side) // 2, 0), shown - side)
-        sides.append(slice(start, start + side))
+        sides.append(stretch_around(first, last, shown, margin=max(_MARGIN, (last - first) // 4), multiple=_STEP))
     return sides[0], sides[1]
 
 

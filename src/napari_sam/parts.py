@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.cleanup import largest_piece
-from napari_sam.crops import Crop
+from napari_sam.crops import Crop, stretch_around
 from napari_sam.extents import NOTHING, mask_extent
 from napari_sam.low_res import SURE_LOGIT
 
@@ -39,16 +39,13 @@ def part_near(logits: NDArray[np.float32], cell: int) -> Window | None:
     extent = mask_extent(logits > 0)
     if extent == NOTHING:
         return None
-    rows, columns = (_around(extent[axis], extent[axis + 2], logits.shape[axis], cell) for axis in (0, 1))
+    rows, columns = (_near(extent[axis], extent[axis + 2], logits.shape[axis], cell) for axis in (0, 1))
     whole = rows.stop * cell == logits.shape[0] and columns.stop * cell == logits.shape[1]
     return None if whole and rows.start == columns.start == 0 else (rows, columns)
 
 
-def _around(first: float, last: float, length: int, cell: int) -> slice:
-    low, high, cells = int(first) // cell, int(last) // cell + 1, length // cell
-    side = min(-(-(high - low + 2 * _MARGIN) // _STEP) * _STEP, cells)
-    start = min(max((low + high - side) // 2, 0), cells - side)
-    return slice(start, start + side)
+def _near(first: float, last: float, length: int, cell: int) -> slice:
+    return stretch_around(int(first) // cell, int(last) // cell + 1, length // cell, margin=_MARGIN, multiple=_STEP)
 
 
 def in_view(logits: NDArray[np.float32], part: Window, cells: tuple[int, int]) -> Crop:

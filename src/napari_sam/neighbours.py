@@ -59,15 +59,16 @@ def find_neighbours(
         With ids below 0, which no object of a user has.
     """
     found: list[PlaneState] = []
+    taken: dict[Plane, NDArray[np.bool_]] = {}
     for anchor in _largest_of_each(a for a in anchors if changed is None or a.plane in changed):
         plane = anchor.plane
         if vision.stands_apart(plane, anchor.mask):
             continue
-        taken = get_labels(plane) != 0
-        for other in (*anchors, *found):
-            if other.plane == plane:
-                taken[other.mask.window] |= other.mask.pixels
-        found += _around(anchor, vision, taken, first_id=-1 - len(found))
+        if plane not in taken:
+            taken[plane] = get_labels(plane) != 0
+            for other in (each for each in anchors if each.plane == plane):
+                taken[plane][other.mask.window] |= other.mask.pixels
+        found += _around(anchor, vision, taken[plane], first_id=-1 - len(found))
     return found
 
 
@@ -81,7 +82,7 @@ def _largest_of_each(anchors: Iterable[PlaneState]) -> list[PlaneState]:
 
 
 def _around(anchor: PlaneState, vision: Vision, taken: NDArray[np.bool_], *, first_id: int) -> list[PlaneState]:
-    """Find the neighbours of one object; their pixels are taken, too."""
+    """Find the neighbours of one object; in ``taken`` their pixels become true, too."""
     prompts = [Prompt(anchor.plane, [click]) for click in _clicks_around(anchor.mask, taken)]
     answers = [PlaneState.decoded(0, anchor.plane, *each) for each in vision.click(anchor.plane, prompts)]
     found: list[PlaneState] = []

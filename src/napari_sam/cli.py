@@ -326,8 +326,7 @@ def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions,
     """Carry objects through the stack, and print where each was found; the full resolution has so many planes."""
     length = seg.cache.stack.spatial_shape[0]
     start, stop = walk.range_at_level(length, planes)
-    how: dict[str, Any] = {"components": walk.components, "neighbours": walk.neighbours}
-    found = seg.propagate(prompts, start=start, stop=stop, **how)
+    found = seg.propagate(prompts, start=start, stop=stop, components=walk.components, neighbours=walk.neighbours)
     total = len({prompt.object_id for prompt in prompts}) * length
     print_objects(_collect(found, "segmenting", total=total))
 

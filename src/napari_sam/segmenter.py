@@ -312,8 +312,8 @@ class Segmenter:
         positions = self._stack.positions(axis, start, stop)
         for prompt in prompts:
             if prompt.plane[axis] not in positions:
-                told = f"start {positions.start} and stop {positions.stop} on axis {axis}, got {prompt.plane}"
-                msg = f"prompts must lie between {told}"
+                first, last = positions.start, positions.stop
+                msg = f"prompts must lie between start {first} and stop {last} on axis {axis}, got {prompt.plane}"
                 raise ValueError(msg)
         walk = partial(
             propagate,

@@ -162,8 +162,15 @@ class Bench:
         """
         self._surroundings.look = look if self.view.level == 0 else partial(self._look_at_level, look)
         own = [self.view.to_level(prompt) for prompt in prompts]
-        walk = partial(self._opened.propagate, axis=route.axis, start=route.start, stop=route.stop)
-        for found in walk(own, components=route.components, neighbours=route.neighbours):
+        walk = self._opened.propagate(
+            own,
+            axis=route.axis,
+            start=route.start,
+            stop=route.stop,
+            components=route.components,
+            neighbours=route.neighbours,
+        )
+        for found in walk:
             yield found, self._at_full_resolution(found.crop)
 
     def encode(self, planes: Sequence[Plane], is_busy: Callable[[], bool]) -> Iterator[Plane | None]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _CHECKED = ("one_object_each", "contour", "overwrite", "largest", "fill_holes")
 _COUNTED = ("smooth", "min_size")
-_OF_WALKS = ("neighbours",)
+_KEPT = (*_CHECKED, "neighbours")  # a walk asks for that when it begins
 _PIECES: Mapping[str, Components] = {
     "those that the plane before supports": "supported",
     "the largest of these": "largest",
@@ -51,13 +51,13 @@ class More(QScrollArea):
 
     def options(self) -> dict[str, Any]:
         """Give the options as values that can be kept."""
-        checked = {name: getattr(self, name).isChecked() for name in (*_CHECKED, *_OF_WALKS)}
+        checked = {name: getattr(self, name).isChecked() for name in _KEPT}
         counted = {name: getattr(self, name).value() for name in _COUNTED}
         return checked | counted | {"pieces": self.pieces.currentData()}
 
     def set_options(self, options: Mapping[str, Any]) -> None:
         """Set options that were kept; those that are missing stay as they are."""
-        for name in (*_CHECKED, *_OF_WALKS):
+        for name in _KEPT:
             getattr(self, name).setChecked(bool(options.get(name, getattr(self, name).isChecked())))
         for name in _COUNTED:
             getattr(self, name).setValue(options.get(name, getattr(self, name).value()))

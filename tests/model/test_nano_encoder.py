@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from napari_sam.model.config import CONFIGS
-from napari_sam.model.nano_encoder import NanoEncoder, split_embedding
+from napari_sam.model.nano_encoder import DepthwiseConv2d, NanoEncoder, split_embedding
 
 CONFIG: Any = CONFIGS["nano"].image_encoder
 
@@ -53,6 +53,22 @@ def test_a_batch_is_encoded_like_its_images_one_by_one(rng: torch.Generator) -> 
     encoder = NanoEncoder(CONFIG)
     images = torch.randn(2, 3, 64, 64, generator=rng)
     assert_close(encoder(images), torch.cat([encoder(image[None]) for image in images]), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_depthwise_convolution_in_bf16_learns_as_one_in_float32_does(stride: int) -> None:
+    with torch.inference_mode(mode=False):
+        coarse, exact = DepthwiseConv2d(6, 5, stride).bfloat16(), DepthwiseConv2d(6, 5, stride)
+        exact.load_state_dict(coarse.state_dict())
+        image = torch.randn(2, 6, 16, 16).bfloat16()
+        answer = coarse(image)
+        answer.square().sum().backward()
+        exact(image.float()).square().sum().backward()
+    assert answer.dtype == torch.bfloat16
+    for ours, truth in zip(coarse.parameters(), exact.parameters(), strict=True):
+        assert ours.grad is not None
+        assert truth.grad is not None
+        assert_close(ours.grad.float(), truth.grad, rtol=0.02, atol=0.02 * float(truth.grad.abs().max()))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -206,6 +206,23 @@ def test_a_painted_plane_stays_as_it_is_where_another_prompted_object_ran_over_i
     np.testing.assert_array_equal(first.mask, PAINTED.mask.full())
 
 
+def test_a_changed_plane_is_not_cut_by_what_a_walk_that_is_done_again_has_left_there(segmenter):
+    """Two objects were corrected on different planes; one of them had leaked into the other."""
+    segmenter.labels[1, :15] = 9
+    elsewhere = Prompt((3,), mask=~SQUARE, object_id=9)
+    found = segmenter.propagate([PAINTED, elsewhere], changed=[(1,), (3,)])
+    np.testing.assert_array_equal(next(found).mask, SQUARE)
+
+
+def test_a_changed_plane_leaves_what_objects_that_did_not_change_hold_there(segmenter):
+    segmenter.labels[1, :15] = 9
+    elsewhere = Prompt((3,), mask=~SQUARE, object_id=9)
+    found = segmenter.propagate([PAINTED, elsewhere], changed=[(1,)])
+    rest = SQUARE.copy()
+    rest[:15] = False
+    np.testing.assert_array_equal(next(found).mask, rest)
+
+
 def test_prompts_may_come_from_a_generator(segmenter):
     assert segmenter.segment(prompt for prompt in [CLICK]).any()
     assert list(segmenter.propagate(prompt for prompt in [CLICK]))

@@ -61,8 +61,9 @@ def propagate(
     Parameters
     ----------
     anchors : sequence of PlaneState
-        Objects on the planes where the user showed them; at most one per object and plane. One without pixels says
-        that the object is not there: walks end before it.
+        Objects on the planes where the user showed them; at most one per object and plane. They share their pixels,
+        and leave those of others, as on any plane of a walk. One without pixels says that the object is not there:
+        walks end before it.
     vision : Vision
         The stack as the model sees it.
     axis : int
@@ -90,6 +91,7 @@ def propagate(
         The objects of one plane, at least one.
     """
     walker = Walker(vision, get_labels, rules or StopRules(), step or StepPrompt(), components)
+    anchors = [each for track in lay_tracks(anchors, axis, positions, changed) for each in _settled(walker, track)]
     around = find_neighbours(anchors, vision, get_labels, changed=changed) if neighbours else []
     tracks = lay_tracks([*anchors, *around], axis, positions, changed)
     for track in tracks:
@@ -102,6 +104,13 @@ def propagate(
             reached |= {(each.object_id, each.plane) for each in found}
             yield found
         yield from _clear(walker, track, reached)
+
+
+def _settled(walker: Walker, track: Track) -> Iterator[PlaneState]:
+    """Share the pixels of the planes where objects were shown; what earlier walks have left there stops nobody."""
+    walker = replace(walker, outdated=partial(_outdated, track, ()), components="all")  # of what was shown, all stays
+    for position, here in track.anchors.items():
+        yield from walker.settle(track.plane(position), [Step.given(state) for state in here.values()])
 
 
 def _up_and_down(walker: Walker, track: Track) -> Iterator[tuple[PlaneMask, ...]]:

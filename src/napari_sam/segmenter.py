@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from functools import partial
 from itertools import compress, groupby
-from math import inf
 from typing import TYPE_CHECKING, Any, get_args
 
 from napari_sam.cache import EmbeddingCache
@@ -18,14 +17,14 @@ from napari_sam.model.sam import Sam
 from napari_sam.orientation import Orientation, axis_order, turn
 from napari_sam.prompts import Prompt, check_inside
 from napari_sam.propagation import propagate
-from napari_sam.sharing import settle, share, warn_of_missing
+from napari_sam.sharing import share, warn_of_missing
 from napari_sam.stack import open_stack
 from napari_sam.step import PlaneState, StepPrompt, StopRules
 from napari_sam.views import predict, predict_low_res
 from napari_sam.vision import SamVision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import torch
@@ -327,24 +326,21 @@ class Segmenter:
             neighbours=neighbours,
             changed=None if changed is None else frozenset(changed),
         )
-        outdated = {prompt.object_id for prompt in prompts} if changed is None else set()
-        return self._written(walk, prompts, outdated)
+        return self._written(walk, prompts)
 
-    def _written(self, walk: Walk, prompts: Sequence[Prompt], outdated: Collection[int]) -> Iterator[PlaneMask]:
+    def _written(self, walk: Walk, prompts: Sequence[Prompt]) -> Iterator[PlaneMask]:
         """Walk from prompts, and write what is found on a plane before the walk goes on."""
-        planes = _by_plane(prompts)
-        anchors = [anchor for plane, here in planes.items() for anchor in self._anchors(plane, here, outdated)]
+        anchors = [anchor for plane, here in _by_plane(prompts).items() for anchor in self._anchors(plane, here)]
         walking = {anchor.object_id for anchor in anchors}
         for plane_masks in walk(anchors):
             masks = {each.object_id: each.crop for each in plane_masks}
             write_masks(self._turned_labels, plane_masks[0].plane, masks, outdated=walking)
             yield from plane_masks
 
-    def _anchors(self, plane: Plane, prompts: Sequence[Prompt], outdated: Collection[int]) -> list[PlaneState]:
-        """Where walks start on one plane: painted masks as they are, other prompts decoded; old voxels stop none."""
+    def _anchors(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
+        """Where walks start on one plane: painted masks as they are, other prompts decoded."""
         states = self._decode(plane, [prompt for prompt in prompts if prompt.painted is None])
-        states += [self._painted(prompt, prompt.painted) for prompt in prompts if prompt.painted is not None]
-        return settle(states, read_plane(self._turned_labels, plane), held=dict.fromkeys(outdated, -inf))
+        return states + [self._painted(prompt, prompt.painted) for prompt in prompts if prompt.painted is not None]
 
     def _decode(self, plane: Plane, prompts: Sequence[Prompt]) -> list[PlaneState]:
         if not prompts:

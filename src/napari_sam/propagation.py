@@ -14,7 +14,7 @@ from napari_sam.evidence import Evidence
 from napari_sam.meeting import meet
 from napari_sam.neighbours import find_neighbours
 from napari_sam.plane_mask import PlaneMask
-from napari_sam.step import StepPrompt, StopRules
+from napari_sam.step import StepPrompt, StopRules, is_neighbour
 from napari_sam.track import Track, lay_tracks
 from napari_sam.walker import Step, Walker
 
@@ -193,7 +193,7 @@ def _report(steps: Sequence[Step]) -> Iterator[tuple[PlaneMask, ...]]:
     found = tuple(
         PlaneMask(s.state.object_id, s.state.plane, s.state.mask, s.state.score, s.reason, s.evidence)
         for s in steps
-        if s.state.object_id > 0
+        if not is_neighbour(s.state.object_id)
     )
     if found:
         yield found

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.low_res import SURE_LOGIT
+from napari_sam.step import is_neighbour
 from napari_sam.upscaling import upscaled
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def settle(
         In the same order; masks do not overlap.
     """
     may_be_taken = {**held, 0: -np.inf, **dict.fromkeys((state.object_id for state in states), -np.inf)}
-    ids = np.array(sorted(i for i in may_be_taken if i >= 0), labels.dtype)  # neighbours are not in the labels
+    ids = np.array(sorted(i for i in may_be_taken if not is_neighbour(i)), labels.dtype)  # those that labels can hold
     least = np.array([may_be_taken[int(i)] for i in ids])
     free = []
     for state, claim in zip(states, claims or [0.0] * len(states), strict=True):

@@ -36,7 +36,7 @@ class PlaneState:
     Attributes
     ----------
     object_id : int
-        Its label; below 0 for a neighbour, which walks along unseen.
+        Its label, or that of a neighbour, see `is_neighbour`.
     plane : tuple of int
         Where it is.
     mask : Crop of bool
@@ -120,6 +120,11 @@ class PlaneState:
         return replace(self.emptied(), logits=Crop.empty(self.logits.shape, np.float32, outside=-SURE_LOGIT))
 
 
+def is_neighbour(object_id: int) -> bool:
+    """Whether an id is that of a neighbour, which walks along unseen: no object of a user has one below 0."""
+    return object_id < 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPrompt:
     """What is made of an object's mask to prompt the next plane.
@@ -182,7 +187,7 @@ class StepPrompt:
             interior_points(state.mask, self.points),
             box=widened_box(state.mask, self.margin) if self.box else None,
             mask=state.mask if self.mask else None,
-            object_id=max(state.object_id, 1),  # that of a neighbour is below what a prompt may have
+            object_id=1 if is_neighbour(state.object_id) else state.object_id,  # which a prompt may have
         )
 
 

@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sam.step import is_neighbour
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -56,7 +58,7 @@ class Track:
         """Objects that may come to a position on their way; what they have there from an earlier walk is outdated."""
         anchored = self.anchors.get(position, {})
         walking = (object_id for object_id, span in self.spans.items() if position in span)
-        return [object_id for object_id in walking if object_id > 0 and object_id not in anchored]
+        return [object_id for object_id in walking if not is_neighbour(object_id) and object_id not in anchored]
 
     def weight_of_lower(self, object_id: int, position: int) -> float | None:
         """Nearness of the object's next anchor below, 0 to 1, against the one above; None on an open end."""

@@ -16,7 +16,7 @@ from napari_sam.evidence import Evidence
 from napari_sam.light import Light
 from napari_sam.presence import Course
 from napari_sam.sharing import settle, without_lost
-from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules
+from napari_sam.step import PlaneState, Reason, StepPrompt, StopRules, is_neighbour
 from napari_sam.vision import contrast_left
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Walker:
                 yield step.state.plane[track.axis], [step]
             yield position, now
             trails = going_on | self._set_out(track, anchored, ahead)
-            if all(object_id < 0 for object_id in trails):
+            if all(map(is_neighbour, trails)):
                 trails = {}  # nobody is left whom neighbours could keep off
 
     def settle(

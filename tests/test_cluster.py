@@ -31,7 +31,7 @@ def job(tmp_path):
 def cluster(tiny_sam, monkeypatch):
     """Two workers that are threads of this process and see the tiny model."""
     monkeypatch.setattr("napari_sam.cluster.load_sam", lambda name, *, device: tiny_sam)
-    with LocalCluster(2, processes=False, threads_per_worker=1, dashboard_address=None) as workers:
+    with LocalCluster(n_workers=2, processes=False, threads_per_worker=1, dashboard_address=None) as workers:
         yield workers
 
 
@@ -97,10 +97,13 @@ class TestThreads:
         assert self.models_held(client) == 0
 
     @staticmethod
-    def models_held(client):
+    def plugins(client):
+        """Names of what each worker keeps."""
+        return client.run(lambda dask_worker: list(dask_worker.plugins)).values()
+
+    def models_held(self, client):
         """How many workers are prepared for a job."""
-        plugins = client.run(lambda dask_worker: list(dask_worker.plugins)).values()
-        return sum(name.startswith("sam-embed") for names in plugins for name in names)
+        return sum(name.startswith("sam-embed") for names in self.plugins(client) for name in names)
 
     def test_the_cluster_goes_on_when_the_client_leaves_and_another_joins_in(self, cluster, job, monkeypatch):
         encode, may_go_on, encoded = EmbeddingCache.embed, threading.Event(), []
@@ -119,6 +122,40 @@ class TestThreads:
             threading.Timer(1, may_go_on.set).start()
             assert sorted(done.plane for done in rest) == PLANES
         assert sorted(set(encoded)) == PLANES
+
+    def test_a_client_that_has_its_planes_leaves_the_model_to_one_that_waits_for_others(self, cluster, job):
+        """Who asked for one plane of a stack, and had it, made those fail that another client still waited for."""
+        with Client(cluster) as first, Client(cluster) as second:
+            running = embed(first, job)
+            next(running)
+            assert [each.plane for each in embed(second, job, [(0,)])] == [(0,)]
+            assert self.models_held(first) > 0
+            assert len(list(running)) == len(PLANES) - 1
+            assert self.models_held(first) == 0
+
+    def test_two_clients_may_wait_for_the_same_planes(self, cluster, job):
+        """The second one ended with "The worker plugin sam-embed-... does not exist"."""
+        with Client(cluster) as first, Client(cluster) as second:
+            running = embed(first, job)
+            done = [next(running).plane]
+            assert sorted(each.plane for each in embed(second, job)) == PLANES
+            assert sorted([*done, *(each.plane for each in running)]) == PLANES
+
+    def test_planes_are_encoded_though_another_client_has_just_let_go_of_the_model(self, client, job, monkeypatch):
+        encode, may_go_on = EmbeddingCache.embed, threading.Event()
+
+        def embed_planes(self, planes):
+            if planes != [(0,)]:
+                may_go_on.wait(60)
+            return encode(self, planes)
+
+        monkeypatch.setattr(EmbeddingCache, "embed", embed_planes)
+        running = embed(client, job)
+        done = [next(running).plane]
+        for name in {name for names in self.plugins(client) for name in names if name.startswith("sam-embed")}:
+            client.unregister_worker_plugin(name)
+        may_go_on.set()
+        assert sorted([*done, *(each.plane for each in running)]) == PLANES
 
     def test_the_command_line_gives_planes_to_a_scheduler(self, cluster, job, capsys):
         for new in (len(PLANES), 0):

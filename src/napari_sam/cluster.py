@@ -3,8 +3,8 @@
 import logging
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -150,16 +150,17 @@ def embed(client: Client, job: Job, planes: Iterable[Plane] | None = None) -> It
     stack = job.open_stack()
     wanted = [stack.check_plane(plane) for plane in (stack.planes() if planes is None else planes)]
     contrast = estimate_contrast(stack)
-    encoder = _Encoder(job, contrast, name=_name(job, contrast, stack))
+    encoder = _Encoder(job, contrast, name=_name(job, contrast, stack, wanted))
     client.register_plugin(encoder)
     by_key = {f"{encoder.name}-{plane}": plane for plane in wanted}
     options = {"key": list(by_key), "retries": _RETRIES, "pure": False}
-    futures = client.map(_encode, [encoder.name] * len(wanted), wanted, **options)
+    futures = client.map(_encode, [encoder] * len(wanted), wanted, **options)
     fire_and_forget(futures)
     running = as_completed(futures)
     del futures  # so that each result is let go when it has been told, and is not computed again for a lost worker
     failed = yield from _told(running, by_key)
-    client.unregister_worker_plugin(encoder.name)  # which lets go of the model
+    with suppress(ValueError):  # another client that waited for the same planes was faster
+        client.unregister_worker_plugin(encoder.name)  # which lets go of the model
     if failed:
         msg = (
             f"{len(failed)} of {len(wanted)} planes could not be encoded, such as {failed[0]}; the others are in the "
@@ -231,14 +232,22 @@ class _Encoder(WorkerPlugin):
         return bool(list(self.cache.embed([plane])))
 
 
-def _encode(name: str, plane: Plane) -> bool:
-    encoder = cast("_Encoder", get_worker().plugins[name])
-    return encoder.encode(plane)
+def _encode(encoder: _Encoder, plane: Plane) -> bool:
+    """Encode with what the worker keeps, of which the encoder that travels with the task is only the description."""
+    worker = get_worker()
+    kept = cast("_Encoder | None", worker.plugins.get(encoder.name))
+    if kept is None:  # another client, who waited for the same planes, has just let go of it
+        kept = _Encoder(encoder.job, encoder.contrast, name=encoder.name)
+        kept.setup(worker)
+    return kept.encode(plane)
 
 
-def _name(job: Job, contrast: Contrast, stack: Stack) -> str:
-    """Name tasks so that those of the same job are the same tasks, whoever submits them."""
-    described = repr((job, contrast, describe_image(stack)))
+def _name(job: Job, contrast: Contrast, stack: Stack, planes: Sequence[Plane]) -> str:
+    """Name tasks so that those of the same job are the same tasks, whoever submits them.
+
+    Other planes are another job: whoever has them all lets go of the model, while others still wait for theirs.
+    """
+    described = repr((job, contrast, describe_image(stack), sorted(planes)))
     return f"sam-embed-{xxhash.xxh3_64_hexdigest(described.encode())}"
 
 

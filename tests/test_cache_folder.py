@@ -225,3 +225,17 @@ class TestCommands:
     def test_prune_without_a_condition_is_an_error(self, fill, capsys):
         assert run("cache", "prune", fill(image()).cache, "--delete") == 2
         assert "condition" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("number", ["-1", "nan", "inf"])
+    @pytest.mark.parametrize("option", ["--max-gb", "--older-than"])
+    def test_an_age_or_a_size_that_is_none_is_refused_by_its_name(self, fill, capsys, option, number):
+        """`--max-gb -1` spoke of -1000000000 bytes, `nan` of an integer, and `inf` ended with a traceback."""
+        cached = fill(image())
+        assert run("cache", "prune", cached.cache, option, number, "--delete") == 2
+        assert f"{option} must be a number of at least 0, got {float(number):g}; " in capsys.readouterr().err
+        assert names(cached_images(cached.cache)) == [cached.name]
+
+    @pytest.mark.parametrize("option", ["--max-gb", "--older-than"])
+    def test_nothing_is_as_large_or_as_old_as_a_number_can_be(self, fill, capsys, option):
+        assert run("cache", "prune", fill(image()).cache, option, "1e308") == 0
+        assert "0 images" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,10 +104,10 @@ def prune(
     chosen = cache_folder.choose(
         _images(folder),
         now=datetime.now(),
-        older_than=None if older_than is None else timedelta(days=older_than),
+        older_than=None if older_than is None else timedelta(days=_days(older_than)),
         model=model,
         incomplete=incomplete,
-        max_size=None if max_gb is None else int(max_gb * _GIGABYTE),
+        max_size=None if max_gb is None else _bytes(max_gb),
     )
     _print_images(chosen)
     if not delete:
@@ -115,6 +116,23 @@ def prune(
     for cached in chosen:
         cache_folder.prune(cached)
     print(f"Deleted {_sum(chosen)}")
+
+
+def _days(older_than: float) -> float:
+    days = _checked(older_than, "--older-than", "give days since an image was last written, such as 30 or 0.5")
+    return min(days, timedelta.max.days)
+
+
+def _bytes(max_gb: float) -> int:
+    size = _checked(max_gb, "--max-gb", "give gigabytes that may stay, such as 50; 0 lets nothing stay")
+    return int(min(size, sys.maxsize / _GIGABYTE) * _GIGABYTE)
+
+
+def _checked(number: float, option: str, advice: str) -> float:
+    if not 0 <= number < inf:
+        msg = f"{option} must be a number of at least 0, got {number:g}; {advice}"
+        raise ValueError(msg)
+    return number
 
 
 def _images(folder: str) -> "list[CachedImage]":

@@ -211,6 +211,26 @@ def test_a_folder_of_volumes_is_a_time_lapse(tmp_path):
     np.testing.assert_array_equal(image.array[1, 3], STACK[3] + 1)
 
 
+def test_a_volume_of_a_folder_is_opened_once_for_all_its_planes_and_closed_before_the_next(tmp_path, monkeypatch):
+    """A folder of 100 volumes of 200 planes was opened 20,000 times to be encoded."""
+    for t in range(3):
+        tifffile.imwrite(tmp_path / f"t{t}.tif", STACK + t)
+    array, opened, most = read_image(tmp_path).array, [], []
+
+    class Watched(tifffile.TiffFile):
+        def __init__(self, path):
+            super().__init__(path)
+            opened.append(self)
+            most.append(sum(not each.filehandle.closed for each in opened))
+
+    monkeypatch.setattr(tifffile, "TiffFile", Watched)
+    for t, z in np.ndindex(3, len(STACK)):
+        np.testing.assert_array_equal(array[t, z], STACK[z] + t)
+    np.testing.assert_array_equal(array[:, 2], [STACK[2], STACK[2] + 1, STACK[2] + 2])
+    assert len(opened) == 6
+    assert max(most) == 1
+
+
 def test_pictures_that_do_not_fit_together_are_refused_before_any_is_worked_on(tmp_path):
     for name, width in (("1", 30), ("2", 30), ("overview", 20)):
         imsave(tmp_path / f"{name}.png", np.zeros((20, width), np.uint8), check_contrast=False)

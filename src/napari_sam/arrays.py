@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 class PlaneFiles(ArrayLike):
-    """Arrays of one shape in files, one behind the other; a file is read when it is asked for.
+    """Arrays of one shape in files, one behind the other; a file is opened when it is asked for.
+
+    The one that was asked for last stays open: most files are volumes, whose planes are read one after the other.
 
     Parameters
     ----------
@@ -36,12 +38,20 @@ class PlaneFiles(ArrayLike):
         self.ndim = len(self.shape)
         self.dtype = np.dtype(dtype)
         self.chunks = (1, *shape)
+        self._opened: tuple[int, Any] | None = None
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         which, *rest = whole_index(index, self.ndim)
         if not isinstance(which, slice):
-            return np.asarray(self._read(self._paths[which])[tuple(rest)])
-        return np.stack([np.asarray(self._read(path)[tuple(rest)]) for path in self._paths[which]])
+            return np.asarray(self._open(which)[tuple(rest)])
+        return np.stack([np.asarray(self._open(i)[tuple(rest)]) for i in range(*which.indices(len(self._paths)))])
+
+    def _open(self, which: int) -> Any:
+        opened = self._opened  # other threads may replace it meanwhile
+        if opened is None or opened[0] != which:
+            opened = self._opened = None  # closed before the next one is opened
+            opened = self._opened = which, self._read(self._paths[which])
+        return opened[1]
 
 
 class OneChannel(ArrayLike):

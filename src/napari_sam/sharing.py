@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from napari_sam.crops import Crop
     from napari_sam.step import PlaneState
 
+_NAMED = 5  # objects in a sentence
+
 logger = logging.getLogger(__name__)
 
 
@@ -69,11 +71,14 @@ def share(states: Sequence[PlaneState]) -> list[PlaneState]:
 
 
 def warn_of_missing(states: Iterable[PlaneState]) -> None:
-    """Log of which objects nothing was found, or nothing is left."""
-    for state in states:
-        if not state.mask.pixels.any():
-            told = "object %d was not found on plane %s; click it once more, or show it with a box"
-            logger.warning(told, state.object_id, state.plane)
+    """Log in a sentence of which objects nothing was found, or nothing is left."""
+    missing = [(state.object_id, state.plane) for state in states if not state.mask.pixels.any()]
+    if len(missing) == 1:
+        logger.warning("object %d was not found on plane %s; click it once more, or show it with a box", *missing[0])
+    elif missing:
+        told = ", ".join(f"{object_id} on plane {plane}" for object_id, plane in missing[:_NAMED])
+        rest = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        logger.warning("%d objects were not found: %s%s; show each with a box or more clicks", len(missing), told, rest)
 
 
 def without_lost(state: PlaneState, mask: Crop) -> PlaneState:

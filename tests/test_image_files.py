@@ -1,5 +1,7 @@
 """Images on disk: their axes, their spacing, and that planes are read one by one."""
 
+import struct
+
 import numpy as np
 import pytest
 import tifffile
@@ -47,6 +49,31 @@ def test_an_imagej_tiff_keeps_axes_and_spacing(tmp_path):
 def test_a_resolution_in_centimetres_becomes_micrometres(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", STACK[0], resolution=(20_000, 20_000), resolutionunit="CENTIMETER")
     assert read_image(tmp_path / "a.tif").spacing == {"Y": 0.5, "X": 0.5}
+
+
+@pytest.mark.parametrize("size", [0.0, -0.35, np.nan, np.inf])
+def test_a_size_of_pixels_that_is_none_is_not_believed(tmp_path, size):
+    """The labels of such an image could not be written, which was found at the end of the work."""
+    sizes = {"PhysicalSizeX": size, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "a.ome.tif", STACK, metadata={"axes": "ZYX", **sizes})
+    tifffile.imwrite(tmp_path / "b.tif", STACK, imagej=True, metadata={"axes": "ZYX", "spacing": size, "unit": "um"})
+    ome_zarr(tmp_path / "c.zarr", STACK, version="0.4", axes="zyx", scale=[1.2, 0.5, size])
+    zarr.create_array(tmp_path / "d.zarr", data=STACK, attributes={"spacing": [1.2, 0.5, size]})
+    spacings = [read_image(tmp_path / name).spacing for name in ("a.ome.tif", "b.tif", "c.zarr", "d.zarr")]
+    assert spacings == [{"Y": 0.5}, {"Y": 1.0, "X": 1.0}, {"Z": 1.2, "Y": 0.5}, {"Z": 1.2, "Y": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("unit", "spacing"), [(4, {"Y": 500.0, "X": 500.0}), (5, {"Y": 0.5, "X": 0.5}), (0, {}), (9, {})]
+)
+def test_other_units_of_resolution_are_understood_or_left_alone(tmp_path, unit, spacing):
+    """Millimetres and micrometres, which some writers use beyond the standard, ended with a KeyError."""
+    tifffile.imwrite(tmp_path / "a.tif", STACK[0], resolution=(2, 2), resolutionunit=2)
+    content = (tmp_path / "a.tif").read_bytes()
+    inch, other = (struct.pack("<HHIHH", 296, 3, 1, number, 0) for number in (2, unit))
+    assert content.count(inch) == 1
+    (tmp_path / "a.tif").write_bytes(content.replace(inch, other))
+    assert read_image(tmp_path / "a.tif").spacing == spacing
 
 
 def test_a_tiff_that_says_nothing_is_a_stack_of_pixels(tmp_path):
@@ -111,6 +138,81 @@ def test_a_level_that_there_is_not_is_refused(tmp_path):
     for name, has in (("a.tif", "no pyramid"), ("a.zarr", "no pyramid"), ("b.zarr", "0 to 1"), ("a.png", "no pyramid")):
         with pytest.raises(ValueError, match=f"{name} has .*{has}.*, got level 2"):
             read_image(tmp_path / name, level=2)
+
+
+@pytest.mark.parametrize(
+    ("names", "axes"),
+    [
+        (["time", "plane", "row", "col"], "TZYX"),
+        (["Depth", "Channel", "Height", "Width"], "ZCYX"),
+        (["position", "slice", "y", "x"], "QZYX"),
+        (["m", "z", "y", "x"], "MZYX"),
+        (["", "", "y", "x"], "QQYX"),
+        (["z", "x", "y", "s"], "ZXYC"),
+    ],
+)
+def test_the_axes_of_a_zarr_may_have_words_for_names(tmp_path, names, axes):
+    """Columns that were called "col" were taken for channels, and slices for colours, by their first letter."""
+    zarr.create_array(tmp_path / "a.zarr", data=CHANNELS, dimension_names=names)
+    image = read_image(tmp_path / "a.zarr")
+    assert (image.axes, image.rgb) == (axes, False)
+
+
+def test_a_zarr_whose_last_axis_holds_colours_is_a_colour_image(tmp_path):
+    """It was a stack of planes three pixels wide, which a user of the command line could not gainsay."""
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros((5, 20, 30, 3), np.uint8))
+    zarr.create_array(tmp_path / "b.zarr", data=np.zeros((20, 30, 4), np.uint8), dimension_names=["y", "x", "rgba"])
+    assert [read_image(tmp_path / name).axes for name in ("a.zarr", "b.zarr")] == ["ZYXS", "YXS"]
+
+
+def test_samples_that_are_no_colours_are_channels(tmp_path):
+    pixels = np.zeros((20, 30, 2), np.uint8)
+    options = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["unassalpha"]}
+    (tmp_path / "folder").mkdir()
+    for name in ("a.tif", "folder/1.tif", "folder/2.tif"):
+        tifffile.imwrite(tmp_path / name, pixels, **options)
+    assert [read_image(tmp_path / name).axes for name in ("a.tif", "folder")] == ["YXC", "ZYXC"]
+
+
+def test_an_array_may_have_any_number_of_axes(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((1, 1, 2, 1, 2, 2, 5, 6), np.uint8))
+    image = read_image(tmp_path / "a.npy")
+    assert (image.axes, image.spatial_shape) == ("QQQQTZYX", image.array.shape)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda multiscales: multiscales.clear(),
+        lambda multiscales: multiscales[0].pop("datasets"),
+        lambda multiscales: multiscales[0]["datasets"].clear(),
+        lambda multiscales: multiscales[0]["axes"].pop(),
+        lambda multiscales: multiscales[0]["axes"][0].pop("name"),
+        lambda multiscales: multiscales[0]["datasets"][0]["coordinateTransformations"][0]["scale"].pop(),
+        lambda multiscales: multiscales.append(multiscales.pop()["axes"]),
+    ],
+)
+def test_metadata_of_an_ome_zarr_that_make_no_sense_are_refused_with_its_name(tmp_path, change):
+    """Some ended with a KeyError, others said that an argument of zip is longer."""
+    ome_zarr(tmp_path / "a.zarr", STACK, version="0.4", axes="zyx", scale=[1, 1, 1])
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r+")
+    attributes = group.attrs.asdict()
+    change(attributes["multiscales"])
+    group.attrs.put(attributes)
+    with pytest.raises(ValueError, match=r"metadata of .*a\.zarr cannot be understood .*; write it again, or give"):
+        read_image(tmp_path / "a.zarr")
+
+
+def test_lengths_in_other_units_than_that_of_x_are_left_out(tmp_path):
+    """Planes 1 µm apart and pixels of 350 nm became a spacing of 1 and 350 pixels."""
+    ome_zarr(tmp_path / "a.zarr", STACK, version="0.4", axes="zyx", scale=[1, 350, 350])
+    group = zarr.open_group(tmp_path / "a.zarr", mode="r+")
+    [multiscale] = group.attrs["multiscales"]
+    for axis in multiscale["axes"][1:]:
+        axis["unit"] = "nanometer"
+    group.attrs["multiscales"] = [multiscale]
+    image = read_image(tmp_path / "a.zarr")
+    assert (image.spacing, image.unit) == ({"Y": 350.0, "X": 350.0}, "nm")
 
 
 def test_a_lone_channel_is_dropped_without_reading(tmp_path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.arrays import OneChannel, PlaneFiles
-from napari_sam.tiff_files import axes_of, open_tiff, spacing_of
+from napari_sam.tiff_files import axes_of, known_lengths, open_tiff, spacing_of
 
 if TYPE_CHECKING:
     import zarr
@@ -26,6 +26,16 @@ _ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 _MICROMETRE = ("um", "micron", "microns", "micrometer", "\\u00b5m", "\\u00B5m", "μm")  # as files spell it
 _UNITS = MappingProxyType({**dict.fromkeys(_MICROMETRE, "µm"), "nanometer": "nm"})
+_NAMES = MappingProxyType(  # of the axes of a zarr; other letters stay as they are, and other words are Q
+    {
+        **dict.fromkeys(("t", "time", "frame", "frames"), "T"),
+        **dict.fromkeys(("z", "depth", "plane", "planes", "slice", "slices"), "Z"),
+        **dict.fromkeys(("c", "ch", "channel", "channels"), "C"),
+        **dict.fromkeys(("y", "row", "rows", "height"), "Y"),
+        **dict.fromkeys(("x", "col", "cols", "column", "columns", "width"), "X"),
+        **dict.fromkeys(("s", "sample", "samples", "rgb", "rgba"), "S"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +189,17 @@ def _read_zarr(path: Path | str, level: int) -> ImageFile:
         msg = f"{path} holds no zarr; copy it again, or give the path of an array or image in it"
         raise ValueError(msg) from error
     except (OSError, ValueError, ImportError) as error:  # ImportError: what the protocol of a URL needs
-        msg = f"{path} is not a zarr array or group: {error}"
+        msg = f"{path} is not a zarr array or group that can be read: {error}"
         raise ValueError(msg) from error
     if isinstance(node, zarr.Group):
         return _read_ome_zarr(path, node, level)
     _check_level(path, level, 1)
     names = getattr(node.metadata, "dimension_names", None)
-    axes = default_axes(node.ndim) if names is None or None in names else _letters(names)
+    axes = _guessed_axes(node.shape) if names is None or None in names else _letters(names, node.shape)
     attributes: Mapping[str, Any] = node.attrs  # spacing and unit are what `write_labels` leaves there
-    spacing = dict(zip(axes, attributes.get("spacing", ()), strict=False))
-    return _without_lone_channel(ImageFile(node, axes, spacing, attributes.get("unit", "pixel")))
+    steps = attributes.get("spacing")
+    spacing = known_lengths(dict(zip(axes, steps if isinstance(steps, list) else (), strict=False)))
+    return _without_lone_channel(ImageFile(node, axes, spacing, str(attributes.get("unit", "pixel"))))
 
 
 def _read_ome_zarr(path: Path | str, group: zarr.Group, number: int) -> ImageFile:
@@ -198,23 +209,42 @@ def _read_ome_zarr(path: Path | str, group: zarr.Group, number: int) -> ImageFil
     metadata: Mapping[str, Any] = group.attrs.get("ome", group.attrs)  # type: ignore[assignment]
     if "multiscales" not in metadata:
         inside = ", ".join(sorted(name for name, _ in group.members())) or "nothing"
-        msg = f"{path} is a zarr group without an OME-Zarr image; it holds {inside}: give the path of an array in it"
+        msg = (
+            f"{path} is a zarr group without an OME-Zarr image; it holds {inside}: give the path of an array or image "
+            "in it"
+        )
         raise ValueError(msg)
-    multiscale = metadata["multiscales"][0]
-    _check_level(path, number, len(multiscale["datasets"]))
-    level = multiscale["datasets"][number]
-    array = group.get(level["path"])
-    if not isinstance(array, zarr.Array):
-        msg = f"{path} is damaged: its metadata name the array {level['path']!r}, which is not there"
-        raise ValueError(msg)
-    described = multiscale.get("axes", "TCZYX"[-array.ndim :])
-    axes = _letters([axis["name"] if isinstance(axis, Mapping) else axis for axis in described])
-    units = {axis.get("unit", "pixel") for axis in described if isinstance(axis, Mapping) and axis["name"] in "zyx"}
-    spacing = dict(zip(axes, _scale_of(level, multiscale, array.ndim), strict=True))
-    unit = _spelt(units.pop()) if len(units) == 1 else "pixel"
-    return _without_lone_channel(
-        ImageFile(array, axes, {axis: spacing[axis] for axis in "ZYX" if axis in spacing}, unit)
-    )
+    try:
+        multiscale = metadata["multiscales"][0]
+        datasets = [(each["path"], each) for each in multiscale["datasets"]]
+        _check_level(path, number, len(datasets) or 1)
+        where, level = datasets[number]
+        array = group.get(where)
+        if not isinstance(array, zarr.Array):
+            msg = f"{path} is damaged: its metadata name the array {where!r}, which is not there; copy it again"
+            raise ValueError(msg)
+        return _without_lone_channel(_described(array, multiscale, _scale_of(level, multiscale, array.ndim)))
+    except (LookupError, TypeError, AttributeError) as error:
+        msg = (
+            f"the OME-Zarr metadata of {path} cannot be understood ({type(error).__name__}: {error}); write it again, "
+            "or give the path of an array in it"
+        )
+        raise ValueError(msg) from error
+
+
+def _described(array: zarr.Array[Any], multiscale: Mapping[str, Any], scale: Sequence[float]) -> ImageFile:
+    """Give an array the axes, the spacing and the unit of its multiscale; the unit is that of x."""
+    said = [
+        axis if isinstance(axis, Mapping) else {"name": axis} for axis in multiscale.get("axes", "tczyx"[-array.ndim :])
+    ]
+    if len(said) != array.ndim:
+        msg = f"{array.ndim} axes are stored, and {len(said)} described"
+        raise IndexError(msg)
+    axes = _letters([axis["name"] for axis in said], array.shape)
+    units = {letter: axis.get("unit", "pixel") for letter, axis in zip(axes, said, strict=True)}
+    unit = units.get("X", "pixel")
+    spacing = {axis: step for axis, step in zip(axes, scale, strict=True) if axis in "ZYX" and units[axis] == unit}
+    return ImageFile(array, axes, known_lengths(spacing), _spelt(unit))
 
 
 def _scale_of(level: Mapping[str, Any], multiscale: Mapping[str, Any], ndim: int) -> list[float]:
@@ -222,6 +252,9 @@ def _scale_of(level: Mapping[str, Any], multiscale: Mapping[str, Any], ndim: int
     for transformed in (level, multiscale):
         for transformation in transformed.get("coordinateTransformations", ()):
             if transformation.get("type") == "scale":
+                if len(transformation["scale"]) != ndim:
+                    msg = f"{ndim} axes are stored, and {len(transformation['scale'])} scaled"
+                    raise IndexError(msg)
                 scale *= transformation["scale"]
     return [float(step) for step in scale]
 
@@ -260,8 +293,7 @@ def _read_numpy(path: Path) -> ImageFile:
     if array.ndim < 2:
         msg = f"{path} must hold (y, x) or have leading axes such as (z, y, x), got shape {array.shape}"
         raise ValueError(msg)
-    rgb = array.ndim > 2 and array.shape[-1] in (3, 4)  # no plane is so narrow
-    return ImageFile(array, f"{default_axes(array.ndim - 1)}S" if rgb else default_axes(array.ndim))
+    return ImageFile(array, _guessed_axes(array.shape))
 
 
 # --- folders of pictures
@@ -310,13 +342,20 @@ def _describe(path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
 # --- axes
 
 
-def _letters(names: Sequence[str]) -> str:
-    return "".join(name[0].upper() for name in names)
+def _letters(names: Sequence[str], shape: Sequence[int]) -> str:
+    letters = "".join(_NAMES.get(name.lower(), name.upper() if len(name) == 1 else "Q") for name in names)
+    is_colour = letters.endswith("S") and shape[-1] in (3, 4)
+    return letters[:-1].replace("S", "Q") + (letters[-1:] if is_colour else letters[-1:].replace("S", "C"))
+
+
+def _guessed_axes(shape: Sequence[int]) -> str:
+    is_colour = len(shape) > 2 and shape[-1] in (3, 4)  # no plane is so narrow
+    return f"{default_axes(len(shape) - 1)}S" if is_colour else default_axes(len(shape))
 
 
 def default_axes(ndim: int) -> str:
-    """Axes of an array that nothing is known about: the last ones of T, Z, Y, X."""
-    return "QQQTZYX"[-ndim:]
+    """Axes of an array that nothing is known about: the last ones of T, Z, Y, X, and Q for what comes before."""
+    return ("Q" * (ndim - 4) + "TZYX")[-ndim:]
 
 
 def _spelt(unit: str) -> str:

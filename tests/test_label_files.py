@@ -125,3 +125,22 @@ def test_ids_that_a_tiff_cannot_hold_are_refused_before_the_work(tmp_path):
     assert not list(tmp_path.iterdir())
     write_labels(tmp_path / "a.zarr", np.full((4, 5), 2**32))
     assert read_labels(tmp_path / "a.zarr")[0, 0] == 2**32
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.ome.tif", "labels.zarr"])
+@pytest.mark.parametrize(("shape", "axes"), [((2, 3, 4), "MYX"), ((2, 3, 4), "XYZ"), ((2, 2, 2, 2, 3, 4), "QQTZYX")])
+def test_labels_of_axes_that_ome_does_not_know_are_written_all_the_same(tmp_path, name, shape, axes):
+    """All was segmented, and then "dimension 'M' not supported" left nothing."""
+    image = ImageFile(np.zeros(shape), axes, {"Y": 0.5}, "µm")
+    write_labels(tmp_path / name, np.ones(shape, np.uint8), like=image)
+    again = read_image(tmp_path / name)
+    assert (again.axes, again.spatial_shape, again.spacing["Y"]) == (axes, shape, 0.5)
+
+
+@pytest.mark.parametrize("name", ["labels.tif", "labels.zarr"])
+def test_labels_of_a_stack_of_one_plane_are_a_stack_of_one_plane(tmp_path, name):
+    """They came back as (y, x), and `evaluate` said that they do not fit the image for which they were made."""
+    write_labels(tmp_path / name, LABELS[1:2], like=IMAGE)
+    again = read_image(tmp_path / name)
+    assert (again.axes, again.spatial_shape, again.unit) == ("ZYX", (1, 20, 30), "µm")
+    assert again.spacing == pytest.approx(IMAGE.spacing)

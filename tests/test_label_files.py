@@ -124,6 +124,8 @@ def test_ids_that_a_tiff_cannot_hold_are_refused_before_the_work(tmp_path):
         write_labels(tmp_path / "a.tif", np.full((4, 5), 2**32))
     assert not list(tmp_path.iterdir())
     write_labels(tmp_path / "a.zarr", np.full((4, 5), 2**32))
+    with pytest.raises(ValueError, match="ids go up to 18446744073709551615, got 18446744073709551616; renumber"):
+        write_labels(tmp_path / "b.zarr", np.full((4, 5), 2**64, object))
     assert read_labels(tmp_path / "a.zarr")[0, 0] == 2**32
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _TIFF = (".tif", ".tiff")
 _ZARR = ".zarr"
+_LARGEST = 2**64 - 1
 _LARGEST_IN_TIFF = 2**32 - 1  # OME-TIFF knows no integers of 64 bits
 _CHUNK = 1024  # pixels; a mask touches few chunks of a large plane, and small planes are one
 
@@ -129,6 +130,9 @@ def check_labels_output(path: Path | str, *, overwrite: bool = False) -> None:
 
 def _dtype(path: Path, largest: int) -> np.dtype[Any]:
     """Choose the smallest integers that hold the ids and fit into the file."""
+    if largest > _LARGEST:
+        msg = f"ids go up to {_LARGEST}, got {largest}; renumber the objects"
+        raise ValueError(msg)
     if largest > _LARGEST_IN_TIFF and path.suffix.lower() in _TIFF:
         msg = f"a TIFF holds ids up to {_LARGEST_IN_TIFF}, got {largest}; write {path.with_suffix(_ZARR)}, or renumber"
         raise ValueError(msg)

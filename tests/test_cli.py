@@ -1,6 +1,7 @@
 """The command line with a tiny model: what it writes, and that an error is one sentence and exit code 2."""
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -305,6 +306,21 @@ def test_a_stop_by_the_user_is_one_sentence_and_exit_code_130(folder, capsys, mo
         "sam-stacks: stopped; what is in a cache is kept, and no output is half written"
     ]
     assert not (folder / "labels.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [((*WALK,), "labels.tif"), (("evaluate", "image.tif", "truth.tif", "--objects", "1", "--output", "s.md"), "s.md")],
+)
+def test_nothing_is_lost_where_nobody_reads_the_output(folder, capsys, monkeypatch, arguments, written):
+    """`sam-stacks segment ... --propagate | head -1` said "Broken pipe", and the labels were not there."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch, os.fdopen(writer, "w") as pipe:
+        patch.setattr(sys, "stdout", pipe)
+        assert run(*arguments) == 141
+    assert capsys.readouterr().err == ""
+    assert (folder / written).exists()
 
 
 def test_tables_are_not_cut_in_a_pipe(folder, capsys, monkeypatch):

@@ -38,6 +38,7 @@ from napari_sam.orientation import Orientation, axis_order
 from napari_sam.shortage import shortage
 
 if TYPE_CHECKING:
+    from napari_sam.plane_mask import PlaneMask
     from napari_sam.prompts import Prompt
     from napari_sam.segmenter import Segmenter
     from napari_sam.stack import Plane
@@ -63,8 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     An error is told in a sentence; with the environment variable ``NAPARI_SAM_DEBUG`` set, it is raised.
     """
     try:
-        app(arguments)
+        try:
+            app(arguments)
+        finally:
+            sys.stdout.flush()  # here, where it can be told that nobody reads any more
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone():
+            sys.exit(_SIGPIPE)
         told = _told(error)
         if told is None or os.environ.get("NAPARI_SAM_DEBUG"):
             raise
@@ -85,6 +91,17 @@ def _told(error: Exception) -> str | None:
     return None if short is None else f"{short}; {_LESS_MEMORY}"
 
 
+def _reader_is_gone() -> bool:
+    """Tell whether what reads the output, such as `head`, has ended; if so, no more is written."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
+_SIGPIPE = 128 + 13  # the exit code of what a shell calls ended by a pipe that nobody reads
 _LESS_MEMORY = (
     "close what else uses it, or take a smaller model or --precision bfloat16; instead of a GPU --device cpu, in "
     "training a smaller --batch, for large labels an --output that ends with .zarr"
@@ -234,14 +251,15 @@ def segment(
         seg = open_image(image, options, selection=selection, cache=cache, labels=into)
         at_level = seg.cache.stack.spatial_shape
         chosen = [to_level(prompt, shape, at_level) for prompt in given]
-        if walk.propagate:
-            _propagate(seg, chosen, walk, planes=shape[0])
-        else:
+        found = _propagate(seg, chosen, walk, planes=shape[0]) if walk.propagate else []
+        if not walk.propagate:
             seg.segment(chosen)
         if selection.level:
             enlarge(seg.labels, labels)
         if walk.tracks is not None:
             write_tracks(walk.tracks, trace(labels), overwrite=overwrite)
+    if walk.propagate:  # now that nothing can be lost: whoever reads the output may have ended
+        print_objects(found)
     for path in (output, walk.tracks):
         if path is not None:
             print(f"Wrote {path}")
@@ -292,9 +310,10 @@ def evaluate(
     truth = np.asarray(read_labels(labels)[...])
     seg = open_image(image, options, selection=selection, cache=cache)
     scores = _collect(score_stack(seg, truth, objects=objects, volumes=volumes, seed=seed), "scoring")
-    print_scores(scores)
     if output is not None:
         write_report(output, {image.stem: scores})
+    print_scores(scores)
+    if output is not None:
         print(f"Wrote {output}")
 
 
@@ -322,13 +341,13 @@ def _read_prompts(path: Path, shape: tuple[int, ...], orientation: Orientation, 
     return read_prompts(path, plane_shape=(height, width), orientation=orientation)
 
 
-def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions, *, planes: int) -> None:
-    """Carry objects through the stack, and print where each was found; the full resolution has so many planes."""
+def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions, *, planes: int) -> "list[PlaneMask]":
+    """Carry objects through the stack, whose full resolution has so many planes."""
     length = seg.cache.stack.spatial_shape[0]
     start, stop = walk.range_at_level(length, planes)
     found = seg.propagate(prompts, start=start, stop=stop, components=walk.components, neighbours=walk.neighbours)
     total = len({prompt.object_id for prompt in prompts}) * length
-    print_objects(_collect(found, "segmenting", total=total))
+    return _collect(found, "segmenting", total=total)
 
 
 def _check_outputs(used: Sequence[Path], output: Path, tracks: Path | None, *, overwrite: bool) -> None:

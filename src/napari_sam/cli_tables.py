@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,9 @@ def print_table(table: Table) -> None:
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(width=_UNBOUNDED)
-    console.print(table)
+    with console.capture() as captured:  # rich ends the process where nobody reads the output
+        console.print(table)
+    sys.stdout.write(captured.get())
 
 
 def print_objects(found: Sequence[PlaneMask], ious: Mapping[int, float] | None = None) -> None:

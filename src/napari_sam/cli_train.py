@@ -128,8 +128,8 @@ def train(
     sam = load_sam(run.init, device=run.device)
     with _what_was_learnt_is_kept():
         validated = _follow(training.train(sam, pairs, plan, overwrite=run.overwrite))
-    _print_validations(validated)
     remember_model(output)
+    _print_validations(validated)
     print(f"Wrote {output}; use it with --model {output}, or choose it in napari")
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import zarr
 from tests.test_image_files import ome_zarr
+from zarr.codecs import GzipCodec, ZstdCodec
 
 from napari_sam import Segmenter, cli
 from napari_sam.image_files import read_image
@@ -283,6 +285,28 @@ def test_a_gpu_that_is_too_small_is_one_sentence_that_says_what_to_do(folder, ca
     said = capsys.readouterr().err
     assert said.startswith("sam-stacks: The GPU is out of memory (it was asked for 2.00 GiB more); close what else")
     assert len(said.splitlines()) == 1
+    assert not (folder / "labels.tif").exists()
+
+
+@pytest.mark.parametrize("name", ["zstd.zarr", "gzip.zarr", "zlib.tif"])
+def test_a_chunk_that_cannot_be_unpacked_is_one_sentence(folder, capsys, name):
+    """A copy with an error in it ended with the traceback of a codec."""
+    pixels = tifffile.imread("image.tif")
+    if name == "zlib.tif":
+        tifffile.imwrite(name, pixels, compression="zlib", photometric="minisblack")
+        with tifffile.TiffFile(name) as tiff:
+            start = tiff.pages[3].dataoffsets[0]
+        content = bytearray((folder / name).read_bytes())
+        content[start : start + 9] = b"not zlib!"
+        (folder / name).write_bytes(content)
+    else:
+        codec = GzipCodec() if name == "gzip.zarr" else ZstdCodec()
+        zarr.create_array(name, data=pixels, chunks=(1, 64, 64), compressors=codec)
+        (folder / name / "c" / "3" / "0" / "0").write_bytes(b"neither zstd nor gzip")
+    for command in (("segment", name, *SEGMENT[2:]), ("embed", name, "--cache", "cache")):
+        assert run(*command) == 2
+        said = capsys.readouterr().err
+        assert ("what is stored cannot be unpacked (" in said, len(said.splitlines())) == (True, 1)
     assert not (folder / "labels.tif").exists()
 
 

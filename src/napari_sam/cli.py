@@ -2,11 +2,14 @@
 
 import os
 import sys
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from gzip import BadGzipFile
 from math import prod
 from pathlib import Path
 from time import perf_counter
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app(arguments)
         finally:
             sys.stdout.flush()  # here, where it can be told that nobody reads any more
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+    except (ValueError, OSError, MemoryError, RuntimeError, *_OF_UNPACKING) as error:
         if isinstance(error, BrokenPipeError) and _reader_is_gone():
             sys.exit(_SIGPIPE)
         told = _told(error)
@@ -83,12 +86,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _told(error: Exception) -> str | None:
     """Put an error into words: those of the system without its number, with the file first; None: it is our mistake."""
+    if _is_of_unpacking(error):
+        return f"what is stored cannot be unpacked ({error}); {_DAMAGED}"
     if isinstance(error, OSError) and error.strerror is not None:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, ValueError | OSError):
         return str(error)
     short = shortage(error)
     return None if short is None else f"{short}; {_LESS_MEMORY}"
+
+
+def _is_of_unpacking(error: Exception) -> bool:
+    """Tell whether the bytes of a chunk made no sense, which most codecs call a RuntimeError."""
+    raised_in = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)][-1]
+    of_a_codec = isinstance(error, RuntimeError) and any(name in raised_in for name in ("numcodecs", "imagecodecs"))
+    return of_a_codec or isinstance(error, _OF_UNPACKING)
 
 
 def _reader_is_gone() -> bool:
@@ -102,6 +114,8 @@ def _reader_is_gone() -> bool:
 
 
 _SIGPIPE = 128 + 13  # the exit code of what a shell calls ended by a pipe that nobody reads
+_OF_UNPACKING = (zlib.error, BadGzipFile, EOFError)
+_DAMAGED = "the image or the labels are damaged: copy them again, or open them with what has written them"
 _LESS_MEMORY = (
     "close what else uses it, or take a smaller model or --precision bfloat16; instead of a GPU --device cpu, in "
     "training a smaller --batch, for large labels an --output that ends with .zarr"

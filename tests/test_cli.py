@@ -244,6 +244,9 @@ def test_models_of_the_user_are_listed_as_model_takes_them(tmp_path, monkeypatch
         ((*SEGMENT, "--level", "1"), "image.tif has no pyramid"),
         (("segment", "plane.tif", *SEGMENT[2:], "--orientation", "xz"), "need an image (z, y, x)"),
         ((*SEGMENT, "--propagate", "--tracks", "truth.tif"), "must end with .csv"),
+        (("segment", "zt.tif", *WALK[2:], "--tracks", "t.csv"), "--tracks needs time as the first axis, got ZTYX"),
+        (("segment", "zt.tif", *SEGMENT[2:], "--orientation", "xz"), "zt.tif has the axes ZTYX"),
+        (("segment", "cs.tif", *SEGMENT[2:]), "cs.tif has the axes CYXS, colours in each channel"),
         (("evaluate", "image.tif", "float.tif"), "must hold integer labels"),
         (("evaluate", "image.tif", "plane.tif"), "must have the spatial shape"),
         (("evaluate", "image.tif", "image.tif"), "the labels are the image image.tif itself"),
@@ -259,6 +262,8 @@ def test_a_users_error_is_one_sentence_and_exit_code_2(folder, capsys, arguments
     (folder / "narrow.csv").write_text("index,axis-0\n0,30\n")
     tifffile.imwrite("float.tif", np.zeros((6, 64, 64), np.float32))
     tifffile.imwrite("plane.tif", np.ones((64, 64), np.uint8))
+    tifffile.imwrite("zt.tif", np.zeros((5, 6, 64, 64), np.uint8), metadata={"axes": "ZTYX"})
+    tifffile.imwrite("cs.tif", np.zeros((2, 64, 64, 3), np.uint8), photometric="rgb", metadata={"axes": "CYXS"})
     (folder / "folder.md").mkdir()
     assert run(*arguments) == 2
     said = capsys.readouterr().err
@@ -308,6 +313,17 @@ def test_a_chunk_that_cannot_be_unpacked_is_one_sentence(folder, capsys, name):
         said = capsys.readouterr().err
         assert ("what is stored cannot be unpacked (" in said, len(said.splitlines())) == (True, 1)
     assert not (folder / "labels.tif").exists()
+
+
+def test_points_of_a_table_lie_where_their_columns_say_whatever_the_order_of_the_axes(folder):
+    """The objects of time 2 and depth 4 were looked for at time 4 and depth 2."""
+    pixels = tifffile.imread("image.tif")
+    tifffile.imwrite("zt.tif", np.stack([pixels] * 5), photometric="minisblack", metadata={"axes": "ZTYX"})
+    (folder / "table.csv").write_text("t,z,y,x\n2,4,30,30\n")
+    assert run("segment", "zt.tif", "--prompts", "table.csv", *SEGMENT[4:]) == 0
+    labels = read_image(folder / "labels.tif")
+    assert labels.axes == "ZTYX"
+    assert set(zip(*np.nonzero(labels.array[...])[:2], strict=True)) == {(4, 2)}
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(folder, monkeypatch):

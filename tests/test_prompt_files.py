@@ -65,6 +65,7 @@ def test_a_mask_may_be_a_tiff_beside_the_json(tmp_path):
         ('[{"plane": [1]}]', "prompt 1: prompt is empty"),
         ('[{"plane": 1, "points": [[1, 2]]}]', "prompt 1: plane must be a tuple"),
         ('[{"mask": {"shape": [2, 2], "runs": [3]}}]', "prompt 1: the runs of a mask must fill"),
+        ("[" * 100_000, "p.json: this is no JSON: "),
     ],
 )
 def test_a_wrong_json_is_refused_with_the_place(tmp_path, text, complaint):
@@ -90,6 +91,22 @@ def test_a_table_may_name_the_axes(tmp_path):
     rows = [("spot 1", 12, 30.5, 3, 0.7, 5), ("spot 2", 1, 2, 4, 0.9, 6)]
     prompts = read_prompts(write_csv(tmp_path / "p.csv", "NAME,X,Y,Z,quality,object", *rows))
     assert prompts == (Prompt((3,), [[30.5, 12]], object_id=5), Prompt((4,), [[2, 1]], object_id=6))
+
+
+@pytest.mark.parametrize(("axes", "plane"), [("TZYX", (1, 3)), ("ZTYX", (3, 1)), ("QYX", (1, 3))])
+def test_named_columns_are_put_into_the_order_of_the_image(tmp_path, axes, plane):
+    """In an OME-TIFF with z before t, the time of a table was taken for its z."""
+    path = write_csv(tmp_path / "p.csv", "t,z,y,x", (1, 3, 10, 20))
+    assert read_prompts(path, axes=axes) == (Prompt(plane, [[10, 20]]),)
+
+
+def test_rows_that_a_spreadsheet_leaves_empty_say_nothing(tmp_path):
+    path = write_csv(tmp_path / "p.csv", "z,y,x,", (3, 10, 20, ""), ("", "", "", ""), (4, 5, 6, ""), ("",), (3, 7, ""))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(ValueError, match="line 6: coordinates must be finite"):
+        read_prompts(path)
+    path.write_bytes(path.read_bytes().rpartition(b"\r\n")[0])
+    assert read_prompts(path) == (Prompt((3,), [[10, 20]]), Prompt((4,), [[5, 6]], object_id=2))
 
 
 def test_labelled_points_are_one_object(tmp_path):
@@ -162,6 +179,9 @@ def test_each_shape_is_an_object_of_its_own_where_nothing_else_is_said(tmp_path)
         ("index,axis-0,axis-1,object", (0, 1, 2, "cell"), "line 2: object must be an integer of at least 1"),
         ("index,axis-0,axis-1,object", (0, 1, 2, 0), "line 2: object must be an integer of at least 1"),
         ("index,shape-type,vertex-index,axis-0,axis-1", (0, "star", 0, 1, 2), "line 2: shape must be rectangle"),
+        ("z,y,x", ("3,30,5,40,5",), "line 2: 3 columns, but 5 values; are there decimal commas"),
+        ("z,y,x", (3, 30, "1" * 200_000), "line 2: field larger than field limit"),
+        ("label,y,x", (7, 1, 2), "the column for the ids of objects is object"),
     ],
 )
 def test_a_wrong_csv_is_refused_with_the_place(tmp_path, header, row, complaint):

@@ -41,6 +41,7 @@ from napari_sam.orientation import Orientation, axis_order
 from napari_sam.shortage import shortage
 
 if TYPE_CHECKING:
+    from napari_sam.image_files import ImageFile
     from napari_sam.plane_mask import PlaneMask
     from napari_sam.prompts import Prompt
     from napari_sam.segmenter import Segmenter
@@ -255,10 +256,10 @@ def segment(
 
     _check_not_the_image(prompts, image, "--prompts is")
     _check_outputs((image, prompts, Path(cache or prompts)), output, walk.tracks, overwrite=overwrite)
-    walk.check(selection.orientation)
     full = replace(selection, level=0)  # prompts and labels are of the full resolution
     like, shape = full.read(image), full.open_stack(image).spatial_shape
-    given = _read_prompts(prompts, like.spatial_shape, selection.orientation, plane)
+    walk.check(selection.orientation, like.spatial_axes)
+    given = _read_prompts(prompts, like, selection.orientation, plane)
     largest = max(prompt.object_id for prompt in given)
     with open_labels(output, like, largest=largest, overwrite=overwrite) as labels:
         into = None if selection.level else labels
@@ -341,18 +342,19 @@ def _open_viewer() -> None:
         raise ValueError(msg) from None
 
 
-def _read_prompts(path: Path, shape: tuple[int, ...], orientation: Orientation, plane: "Plane") -> "Sequence[Prompt]":
-    """Read prompts or a label image for an image of a spatial shape (..., z, y, x)."""
+def _read_prompts(path: Path, image: "ImageFile", orientation: Orientation, plane: "Plane") -> "Sequence[Prompt]":
+    """Read prompts or a label image for an image."""
     from napari_sam.prompt_files import read_prompts
     from napari_sam.seeds import prompts_from_label_file
 
+    shape = image.spatial_shape
     if path.suffix.lower() not in (".json", ".csv"):
         return prompts_from_label_file(path, shape, plane=plane or None, orientation=orientation)
     if plane:
         msg = f"--plane goes with a label image; {path} says itself on which planes its prompts are"
         raise ValueError(msg)
     height, width = (shape[axis] for axis in axis_order(orientation, len(shape))[-2:])
-    return read_prompts(path, plane_shape=(height, width), orientation=orientation)
+    return read_prompts(path, plane_shape=(height, width), orientation=orientation, axes=image.spatial_axes)
 
 
 def _propagate(seg: "Segmenter", prompts: "Sequence[Prompt]", walk: WalkOptions, *, planes: int) -> "list[PlaneMask]":

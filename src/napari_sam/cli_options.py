@@ -85,16 +85,19 @@ class WalkOptions:
     neighbours: bool = False
     tracks: Path | None = None
 
-    def check(self, orientation: str) -> None:
-        """Refuse what would have no effect.
+    def check(self, orientation: str, axes: str) -> None:
+        """Refuse what would have no effect on an image with such spatial axes.
 
         Raises
         ------
         ValueError
-            If something is said of a walk, and there is none.
+            If something is said of a walk, and there is none, or one that does not go through time.
         """
         if self.tracks is not None and (not self.propagate or orientation != "xy"):
             msg = "--tracks needs --propagate through time: objects on single planes have no tracks"
+            raise ValueError(msg)
+        if self.tracks is not None and "T" in axes[1:]:
+            msg = f"--tracks needs time as the first axis, got {axes}; save the image with the axes in another order"
             raise ValueError(msg)
         said = {"--start": self.start is not None, "--stop": self.stop is not None}
         said |= {"--components": self.components != "supported", "--neighbours": self.neighbours}

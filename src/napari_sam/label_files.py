@@ -164,15 +164,15 @@ def _write_tiff(path: Path, image: ImageFile) -> None:
     )
 
 
-def _write_zarr(path: Path, image: ImageFile) -> None:
-    _new_zarr(path, image.array.shape, image.array.dtype, image)[...] = image.array
-
-
 def _fits_into_ome(image: ImageFile) -> bool:
     """Tell whether OME has names for the axes, and none is of one element, which readers drop; tifffile keeps those."""
     *stack, _, _ = image.array.shape
     named = image.axes.endswith("YX") and set(image.axes) <= set("TZYX") and len(set(image.axes)) == len(image.axes)
     return named and 1 not in stack
+
+
+def _write_zarr(path: Path, image: ImageFile) -> None:
+    _new_zarr(path, image.array.shape, image.array.dtype, image)[...] = image.array
 
 
 def _new_zarr(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], like: ImageFile) -> zarr.Array[Any]:

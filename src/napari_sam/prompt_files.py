@@ -35,7 +35,11 @@ _POLARITY = {"1": True, "positive": True, "true": True, "0": False, "negative": 
 
 
 def read_prompts(
-    path: Path | str, *, plane_shape: tuple[int, int] | None = None, orientation: Orientation = "xy"
+    path: Path | str,
+    *,
+    plane_shape: tuple[int, int] | None = None,
+    orientation: Orientation = "xy",
+    axes: str = "TZYX",
 ) -> tuple[Prompt, ...]:
     """Read prompts from a JSON file or from a CSV, such as that of a napari Points or Shapes layer.
 
@@ -54,6 +58,9 @@ def read_prompts(
     orientation : {"xy", "xz", "yz"}
         Which planes the prompts are for. The coordinates in a CSV are those of the image, as napari saves them however
         its axes are rolled; those in a JSON file are the plane's own.
+    axes : str
+        Letters of the image's axes without channels, as `ImageFile.spatial_axes`: the columns `t`, `z`, `y` and `x` are
+        put into this order.
 
     Raises
     ------
@@ -63,12 +70,12 @@ def read_prompts(
         If it holds no prompts, or something that cannot be understood; the row is named.
     """
     path = Path(path)
-    readers = {".json": _read_json, ".csv": _read_csv}
-    if path.suffix.lower() not in readers:
+    if path.suffix.lower() not in (".json", ".csv"):
         msg = f"{path} must be a .json file of prompts or a .csv file of points or shapes"
         raise ValueError(msg)
     try:
-        prompts = tuple(readers[path.suffix.lower()](path, plane_shape, orientation))
+        is_json = path.suffix.lower() == ".json"
+        prompts = tuple(_read_json(path) if is_json else _read_csv(path, plane_shape, orientation, axes))
     except ValueError as error:
         msg = f"{path}: {error}"
         raise ValueError(msg) from error
@@ -108,11 +115,10 @@ def _to_json(given: Prompt) -> dict[str, Any]:
     return said
 
 
-def _read_json(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
-    del plane_shape, orientation  # a mask in JSON knows its shape, and planes are meant as they are looked at
+def _read_json(path: Path) -> Iterator[Prompt]:
     try:
         listed = json.loads(_text(path))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         msg = f"this is no JSON: {error}"
         raise ValueError(msg) from error
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
@@ -169,13 +175,13 @@ def _from_runs(size: Sequence[int], runs: Sequence[int]) -> Mask:
 # --- CSV of napari
 
 
-def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation) -> Iterator[Prompt]:
-    reader = csv.DictReader(io.StringIO(_text(path), newline=""))
-    columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
-    rows = list(reader)
+def _read_csv(
+    path: Path, plane_shape: tuple[int, int] | None, orientation: Orientation, image_axes: str
+) -> Iterator[Prompt]:
+    columns, rows = _read_table(_text(path))
     if not rows:
         return
-    axes = _axis_columns(columns)
+    axes = _axis_columns(columns, image_axes.lower())
     axes = [axes[i] for i in axis_order(orientation, len(axes))]
     is_shapes = "shape-type" in columns
     own_object = "object" not in columns and (is_shapes or "label" not in columns)
@@ -192,20 +198,45 @@ def _read_csv(path: Path, plane_shape: tuple[int, int] | None, orientation: Orie
         yield prompt(drawings, plane, object_id=object_id)
 
 
-def _axis_columns(columns: Sequence[str]) -> list[str]:
+def _read_table(text: str) -> tuple[list[str], list[tuple[int, Row]]]:
+    """Return the columns, and the rows with their lines, without those that a spreadsheet leaves empty."""
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    rows: list[tuple[int, Row]] = []
+    try:
+        columns = reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or ()]
+        for row in reader:
+            beyond = row.pop(None, [])  # the key of what has no column
+            if any(beyond):
+                msg = (
+                    f"line {reader.line_num}: {len(columns)} columns, but {len(columns) + len(beyond)} values; are "
+                    "there decimal commas? write 12.5"
+                )
+                raise ValueError(msg)
+            if any(row.values()):
+                rows.append((reader.line_num, row))
+    except csv.Error as error:
+        msg = f"line {reader.line_num + 1}: {error}"  # which has not been counted yet
+        raise ValueError(msg) from error
+    return columns, rows
+
+
+def _axis_columns(columns: Sequence[str], image_axes: str) -> list[str]:
     """Choose the columns of the coordinates: those that napari writes, or those with the names of the axes."""
     axes = [f"axis-{i}" for i in range(sum(name.startswith("axis-") for name in columns))]
-    axes = axes or [name for name in "tzyx" if name in columns]
-    if len(axes) < 2 or not set(axes) <= set(columns) or (axes[0] in "tzyx" and axes[-2:] != ["y", "x"]):
+    named = [name for name in "tzyx" if name in columns]
+    if set(named) <= set(image_axes):
+        named.sort(key=image_axes.index)
+    axes = axes or named
+    if len(axes) < 2 or not set(axes) <= set(columns) or (axes == named and not {"y", "x"} <= set(named)):
         msg = f"expected the columns axis-0, axis-1, ... (row and column last), or t, z, y, x, got {', '.join(columns)}"
         raise ValueError(msg + "; columns are separated by commas" * (len(columns) == 1))
     return axes
 
 
-def _drawn(rows: Sequence[Row], *, is_shapes: bool) -> Iterator[tuple[int, list[Row]]]:
+def _drawn(rows: Sequence[tuple[int, Row]], *, is_shapes: bool) -> Iterator[tuple[int, list[Row]]]:
     """Give the rows of each point or shape, with the number of the first line; the header is line 1."""
     together: dict[str, list[tuple[int, Row]]] = defaultdict(list)
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         together[row.get("index", "") if is_shapes else str(line)].append((line, row))
     for numbered in together.values():
         yield numbered[0][0], [row for _, row in numbered]
@@ -254,6 +285,9 @@ def _object_id(text: str) -> int:
 def _is_positive(label: str) -> bool:
     polarity = _POLARITY.get(label.strip().lower().removesuffix(".0"))
     if polarity is None:
-        msg = f"label must be 1 or 0, positive or negative, true or false, got {label!r}"
+        msg = (
+            f"label must be 1 or 0, positive or negative, true or false, got {label!r}; the column for the ids of "
+            "objects is object"
+        )
         raise ValueError(msg)
     return polarity

@@ -49,10 +49,16 @@ class Selection:
             msg = f"each channel may be given once, got {', '.join(map(str, self.channel))}"
             raise ValueError(msg)
         file = read_image(path, level=self.level)
+        if self.orientation != "xy" and "Z" in file.spatial_axes[:-3]:
+            msg = f"{self.orientation} planes need (z, y, x), {path} has the axes {file.spatial_axes}; reorder them"
+            raise ValueError(msg)
         if len(self.channel) == 1:
             return file.channel(self.channel[0])
         if self.channel and file.channel_axis is None:
             msg = f"{path} has no channel axis, got channels {self.channel}"
+            raise ValueError(msg)
+        if file.rgb and file.channel_axis is not None:
+            msg = f"{path} has the axes {file.axes}, colours in each channel; choose one of the channels, such as 0"
             raise ValueError(msg)
         return file
 

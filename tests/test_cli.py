@@ -1,5 +1,6 @@
 """The command line with a tiny model: what it writes, and that an error is one sentence and exit code 2."""
 
+import errno
 import json
 import os
 import sys
@@ -324,6 +325,19 @@ def test_points_of_a_table_lie_where_their_columns_say_whatever_the_order_of_the
     labels = read_image(folder / "labels.tif")
     assert labels.axes == "ZTYX"
     assert set(zip(*np.nonzero(labels.array[...])[:2], strict=True)) == {(4, 2)}
+
+
+def test_a_full_disk_is_one_sentence_that_says_where_and_what_to_do(folder, capsys, monkeypatch):
+    """It was "No space left on device", whichever of the disks that was."""
+
+    def fail(*_arguments, **_how):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tifffile, "imwrite", fail)
+    assert run(*SEGMENT) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("sam-stacks: where the output goes: No space left on device; make room there")
+    assert not (folder / "labels.tif").exists()
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(folder, monkeypatch):

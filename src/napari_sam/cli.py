@@ -2,14 +2,11 @@
 
 import os
 import sys
-import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
-from gzip import BadGzipFile
 from math import prod
 from pathlib import Path
 from time import perf_counter
-from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,6 +17,7 @@ from rich.progress import track
 
 from napari_sam import __version__
 from napari_sam.cli_cache import cache as cache_commands
+from napari_sam.cli_errors import OF_UNPACKING, SIGPIPE, in_words, reader_is_gone
 from napari_sam.cli_models import fetch_weights, models
 from napari_sam.cli_options import (
     DEFAULTS,
@@ -38,7 +36,6 @@ from napari_sam.cli_options import (
 from napari_sam.cli_tables import print_objects, print_scores
 from napari_sam.cli_train import pretrain, train
 from napari_sam.orientation import Orientation, axis_order
-from napari_sam.shortage import shortage
 
 if TYPE_CHECKING:
     from napari_sam.image_files import ImageFile
@@ -72,10 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             app(arguments)
         finally:
             sys.stdout.flush()  # here, where it can be told that nobody reads any more
-    except (ValueError, OSError, MemoryError, RuntimeError, *_OF_UNPACKING) as error:
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            sys.exit(_SIGPIPE)
-        told = _told(error)
+    except (ValueError, OSError, MemoryError, RuntimeError, *OF_UNPACKING) as error:
+        if isinstance(error, BrokenPipeError) and reader_is_gone():
+            sys.exit(SIGPIPE)
+        told = in_words(error)
         if told is None or os.environ.get("NAPARI_SAM_DEBUG"):
             raise
         print(f"sam-stacks: {told}", file=sys.stderr)
@@ -83,44 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("sam-stacks: stopped; what is in a cache is kept, and no output is half written", file=sys.stderr)
         sys.exit(130)
-
-
-def _told(error: Exception) -> str | None:
-    """Put an error into words: those of the system without its number, with the file first; None: it is our mistake."""
-    if _is_of_unpacking(error):
-        return f"what is stored cannot be unpacked ({error}); {_DAMAGED}"
-    if isinstance(error, OSError) and error.strerror is not None:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, ValueError | OSError):
-        return str(error)
-    short = shortage(error)
-    return None if short is None else f"{short}; {_LESS_MEMORY}"
-
-
-def _is_of_unpacking(error: Exception) -> bool:
-    """Tell whether the bytes of a chunk made no sense, which most codecs call a RuntimeError."""
-    raised_in = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)][-1]
-    of_a_codec = isinstance(error, RuntimeError) and any(name in raised_in for name in ("numcodecs", "imagecodecs"))
-    return of_a_codec or isinstance(error, _OF_UNPACKING)
-
-
-def _reader_is_gone() -> bool:
-    """Tell whether what reads the output, such as `head`, has ended; if so, no more is written."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
-
-
-_SIGPIPE = 128 + 13  # the exit code of what a shell calls ended by a pipe that nobody reads
-_OF_UNPACKING = (zlib.error, BadGzipFile, EOFError)
-_DAMAGED = "the image or the labels are damaged: copy them again, or open them with what has written them"
-_LESS_MEMORY = (
-    "close what else uses it, or take a smaller model or --precision bfloat16; instead of a GPU --device cpu, in "
-    "training a smaller --batch, for large labels an --output that ends with .zarr"
-)
 
 
 _STDERR = Console(stderr=True)

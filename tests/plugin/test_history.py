@@ -1,6 +1,7 @@
 """Every step of a user can be taken back, alone and in its order, and taken again."""
 
 import numpy as np
+import pytest
 from tests.plugin.fakes import CLICK, SHAPE, disc
 
 
@@ -44,6 +45,24 @@ def test_a_deleted_click_comes_back_with_its_polarity(studio):
     studio.work()
     studio.undo()
     assert studio.points.features["label"].tolist() == ["positive", "negative"]
+
+
+@pytest.mark.parametrize("name", ["points", "shapes"])
+def test_what_is_drawn_in_a_layer_that_was_made_anew_can_be_taken_back(studio, name):
+    """Who had removed SAM shapes and drew a box into a new one saw that Undo took it back and left it there."""
+    layer = getattr(studio.annotation.stage, name)
+    studio.viewer.layers.remove(layer)
+    studio.annotation.forget(layer)
+    studio.annotation.use({"points": "point", "shapes": "box"}[name])
+    if name == "points":
+        studio.click(*CLICK)
+    else:
+        studio.annotation.stage.shapes.add([[2, 10, 10], [2, 10, 20], [2, 20, 20], [2, 20, 10]])
+        studio.work()
+    assert studio.preview.any()
+    studio.undo()
+    assert not studio.preview.any()
+    assert len(getattr(studio.annotation.stage, name).data) == 0
 
 
 def test_boxes_and_lassos_come_back_as_they_were_drawn(studio):

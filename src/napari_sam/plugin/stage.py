@@ -188,13 +188,15 @@ class Stage:
         return {name: drawn.copy_drawn(layer) for name, layer in self._named.items()}
 
     def redraw(self, copied: Mapping[str, Drawn], adopted: Iterable[Points | Shapes]) -> None:
-        """Draw what was copied, and nothing else; read these layers of the user, as far as they are still there."""
+        """Draw what was copied, and nothing else; read these layers of the user, as far as they are still there.
+
+        A layer that was not there then held nothing.
+        """
         self.ensure()
         with self.held():
             self.adopt(layer for layer in adopted if layer in self._viewer.layers)
             for name, layer in self._named.items():
-                if name in copied:
-                    drawn.redraw(layer, copied[name])
+                drawn.redraw(layer, copied[name] if name in copied else drawn.copy_drawn(layer, ()))
 
     def split(self, object_id: int, free: int) -> None:
         """Give all points and shapes of an object that are positive, but for the first, ids of their own."""

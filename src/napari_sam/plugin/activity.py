@@ -1,4 +1,4 @@
-"""A bar in napari's activity dock for work that goes on by itself."""
+"""Bars in napari's activity dock for work that goes on by itself."""
 
 from __future__ import annotations
 
@@ -9,6 +9,34 @@ from napari.utils import cancelable_progress, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from napari_sam.plugin.annotation import Annotation
+
+
+class Bars:
+    """Show which planes are encoded, and how much of a model is here, of the annotation at hand.
+
+    Parameters
+    ----------
+    on_cancel : callable
+        Called when somebody cancels a download.
+    """
+
+    def __init__(self, on_cancel: Callable[[], None]) -> None:
+        self._encoding = Activity("Encoding planes")
+        self._download = Activity("Downloading the model", on_cancel)
+
+    def show(self, annotation: Annotation | None, *, is_encoding: bool) -> None:
+        """Show bars for what is under way, and take the others away; None: there is no image."""
+        fetching = None if annotation is None else annotation.fetching
+        if annotation is not None and is_encoding:
+            self._encoding.show(*annotation.ahead)
+        else:
+            self._encoding.hide()
+        if fetching is not None:
+            self._download.show(*(round(size / 2**20) for size in fetching))
+        else:
+            self._download.hide()
 
 
 class Activity:

@@ -13,7 +13,7 @@ from qtpy.QtCore import QEvent, QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
 
-from napari_sam.plugin.activity import Activity
+from napari_sam.plugin.activity import Bars
 from napari_sam.plugin.annotation import Annotation
 from napari_sam.plugin.bench import Opener
 from napari_sam.plugin.follower import Follower
@@ -78,8 +78,7 @@ class SamStacks(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
         self._refresh_soon = qthrottled(self._refresh, timeout=30)
-        self._activity = Activity("Encoding planes")
-        self._download = Activity("Downloading the model", self.panel.model.go_back)
+        self._bars = Bars(self.panel.model.go_back)
         self._keep_soon = qdebounced(self._keep, timeout=1000)
         self._follow_soon = qdebounced(partial(self._do, Annotation.follow), timeout=300)
         self._use_point_soon = qdebounced(self._use_point, timeout=0)
@@ -374,14 +373,7 @@ class SamStacks(QWidget):
         if self._keeper.offered is not None:
             count = len(self._keeper.offered.object_ids)
             panel.restore.setText(f"Restore the last session: {count} {'object' if count == 1 else 'objects'}")
-        if annotation is not None and self._desks.encoding.has("encode"):
-            self._activity.show(*annotation.ahead)
-        else:
-            self._activity.hide()
-        if annotation is not None and annotation.fetching is not None:
-            self._download.show(*(round(size / 2**20) for size in annotation.fetching))
-        else:
-            self._download.hide()
+        self._bars.show(annotation, is_encoding=self._desks.encoding.has("encode"))
 
 
 def _close(annotations: Mapping[Image, Annotation]) -> None:

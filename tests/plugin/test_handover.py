@@ -1,6 +1,7 @@
 """A dock that is closed and opened again goes on with the same layers: nothing is lost, and nothing is there twice."""
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -236,6 +237,25 @@ def test_the_image_that_was_at_hand_is_so_again(viewer, qtbot):
     viewer.window.remove_dock_widget(before)
     after = _dock(viewer, qtbot)
     assert after.annotation.image.name == "stack"
+
+
+def test_the_bar_goes_with_the_dock(viewer, qtbot):
+    """It stayed in the activity dock for good."""
+    may_go_on = threading.Event()
+
+    class Slow(FakeSegmenter):
+        def embed(self, planes=None):
+            may_go_on.wait(20)
+            yield from planes
+
+    widget = SamStacks(viewer, open_segmenter=Slow)
+    viewer.window.add_dock_widget(widget)
+    bars, threads = widget._bars, widget._threads
+    qtbot.waitUntil(lambda: bars._encoding._bar is not None)
+    viewer.window.remove_dock_widget(widget)
+    may_go_on.set()
+    qtbot.waitUntil(lambda: threads.is_idle)
+    assert bars._encoding._bar is None
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["closed", "opened again"])

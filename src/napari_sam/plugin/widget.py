@@ -155,6 +155,7 @@ class SamStacks(QWidget):
         self.annotation = None
         for one in left:
             leave(one)
+        self._bars.show(None, is_encoding=False)
 
     def _take_up(self) -> Image | None:
         """Go on with annotations whose widget was closed; the image that it showed."""

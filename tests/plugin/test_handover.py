@@ -5,7 +5,8 @@ import threading
 
 import numpy as np
 import pytest
-from napari.layers import Points
+from napari.layers import Image, Points
+from napari.layers._source import layer_source
 from napari.utils.notifications import notification_manager
 from tests.plugin.fakes import FakeSegmenter, Studio, disc
 
@@ -27,7 +28,7 @@ def studio():
 
 
 def _close(studio):
-    leave(Left(studio.annotation, is_at_hand=True, is_begun=False, model="nano", options={}))
+    leave(Left(studio.annotation, is_at_hand=True, is_begun=False, model="nano", place="user", options={}))
 
 
 def _reopen(studio):
@@ -201,6 +202,19 @@ def test_a_dock_that_is_opened_again_goes_on(viewer, qtbot, monkeypatch, tmp_pat
     after._keep()
     qtbot.waitUntil(lambda: after._threads.is_idle)
     assert [path.name for path in tmp_path.iterdir()] == ["work.json"]  # nothing was set aside
+
+
+@pytest.mark.parametrize("place", ["memory", "beside"])
+def test_the_cache_that_was_chosen_stays_chosen(viewer, qtbot, tmp_path, place):
+    """The next dock wrote into the user's folder what was to stay in memory, or beside the image."""
+    with layer_source(path=str(tmp_path / "stack.tif")):
+        viewer.add_layer(Image(np.zeros(SHAPE, np.uint8)))
+    before = _dock(viewer, qtbot)
+    _click(before, qtbot)
+    before.panel.more.cache.setCurrentIndex(before.panel.more.cache.findData(place))
+    viewer.window.remove_dock_widget(before)
+    after = _dock(viewer, qtbot)
+    assert after.panel.more.cache.currentData() == place
 
 
 def test_two_docks_do_not_take_each_others_layers(viewer, qtbot):

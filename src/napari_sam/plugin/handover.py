@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
     from napari_sam.plugin.annotation import Annotation
+    from napari_sam.plugin.places import Place
 
 _MARK = "napari-sam-stacks"  # in the metadata of a layer
 
@@ -30,6 +31,8 @@ class Left:
         Whether its work is in its file already; see `Keeper`.
     model : str
         A name or a path.
+    place : {"user", "beside", "memory"}
+        Where planes and prompts are kept.
     options : mapping
         Of the panel.
     """
@@ -38,6 +41,7 @@ class Left:
     is_at_hand: bool
     is_begun: bool
     model: str
+    place: Place
     options: Mapping[str, Any]
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QHideEvent
 
     from napari_sam.plugin.bench import OpenSegmenter
+    from napari_sam.plugin.places import Place
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.work import Job
 
@@ -147,6 +148,7 @@ class SamStacks(QWidget):
                 is_at_hand=one is self.annotation,
                 is_begun=self._keeper.has_begun(one),
                 model=self.panel.model.model,
+                place=self.panel.more.cache.currentData(),
                 options=self.panel.more.options(),
             )
             for one in self._annotations.values()
@@ -166,6 +168,7 @@ class SamStacks(QWidget):
             if left.is_begun:
                 self._keeper.go_on(left.annotation)
             self.panel.model.choose(left.model)
+            self._fill_places(left.annotation.image, left.place)
             self.panel.more.set_options(left.options)
             at_hand = left.annotation.image if left.is_at_hand else at_hand
         return at_hand
@@ -226,9 +229,9 @@ class SamStacks(QWidget):
         self.panel.model.choose(self._settings.model)
         self._fill_places(None)
 
-    def _fill_places(self, image: Image | None) -> None:
+    def _fill_places(self, image: Image | None, chosen: Place | None = None) -> None:
         box = self.panel.more.cache
-        chosen = box.currentData()
+        chosen = chosen or box.currentData()
         box.clear()
         for text, place in cache_places(image):
             box.addItem(text, place)

@@ -37,7 +37,7 @@ class Keeper:
         self._at: Annotation | None = None
         self._on_offer = on_offer
         self._on_failure = on_failure
-        self._fails = False
+        self._unkept: set[Path] = set()  # what could not be written the last time
 
     @property
     def offered(self) -> Work | None:
@@ -84,13 +84,13 @@ class Keeper:
 
     def _on_kept(self, path: Path, error: Exception | None) -> None:
         """Say that what is done is safe nowhere, but not again with every click."""
-        if error is not None and not self._fails:
+        if error is not None and path not in self._unkept:
             msg = (
                 f"Your prompts could not be kept in {path.parent} ({error}): make room there or choose another cache "
                 "folder; until then use Save prompts, and save the labels"
             )
             self._on_failure(OSError(msg))
-        self._fails = error is not None
+        self._unkept = self._unkept - {path} if error is None else self._unkept | {path}
 
     def has_begun(self, annotation: Annotation) -> bool:
         """Whether the work that is kept of an image is that of this time."""
@@ -100,9 +100,27 @@ class Keeper:
         """Keep the work on in the file where another keeper has begun."""
         self._begun.add(annotation)
 
-    def forget(self, annotation: Annotation) -> None:
-        """Let go of an image that was removed."""
+    def forget(self, annotation: Annotation, then: Callable[[bool], None]) -> Job:
+        """Let go of an image that was removed, and make the job that says whether all its work is in its file.
+
+        Parameters
+        ----------
+        annotation : Annotation
+            Its image is gone; the job that keeps its last work, if there is one, is submitted already.
+        then : callable
+            Told when that has ended.
+        """
+        path = _path(annotation) if annotation in self._begun else None
         self._begun.discard(annotation)
+        if self._at is annotation:
+            self._found = self._at = None
+
+        def tell(error: Exception | None) -> None:
+            """Tell what came of the jobs before this one."""
+            del error
+            then(path is not None and path not in self._unkept)
+
+        return Job(key=object(), urgency=0, run=lambda: iter(()), on_end=tell)
 
     def _is_new(self, annotation: Annotation) -> bool:
         return annotation not in self._begun and not annotation.session.object_ids

@@ -243,6 +243,8 @@ class Stage:
             layer.events.features.disconnect(self._on_features)
         for layer in self.own_layers:
             self.unbind(layer)
+        if self.preview is not None:
+            self.preview.mouse_drag_callbacks.remove(self._on_drag)
 
     def leave(self, *, with_preview: bool) -> None:
         """Take layers out of the viewer where nothing is drawn, and the preview if that is empty, too.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
-from napari.utils.notifications import show_error
+from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent, QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication, QFileDialog, QVBoxLayout, QWidget
 from superqt.utils import qdebounced, qthrottled
@@ -23,6 +23,7 @@ from napari_sam.plugin.keys import Keys
 from napari_sam.plugin.library_warnings import LibraryWarnings
 from napari_sam.plugin.listener import Listener
 from napari_sam.plugin.panel import Panel
+from napari_sam.plugin.parting import part
 from napari_sam.plugin.places import cache_at, cache_places, is_here
 from napari_sam.plugin.settings import follow_settings, read_settings
 from napari_sam.plugin.showing import show_annotation, show_channels, show_layers, show_ranges
@@ -331,8 +332,8 @@ class SamStacks(QWidget):
     def _on_removed(self, layer: Layer) -> None:
         self._keep_now()
         if (gone := self._annotations.pop(layer, None)) is not None:
-            self._keeper.forget(gone)
             gone.close()
+            self._submit(self._keeper.forget(gone, partial(self._part, gone)))
             if gone is self.annotation:
                 self.annotation = None
         for annotation in self._annotations.values():
@@ -340,6 +341,10 @@ class SamStacks(QWidget):
         self._list_layers()
         self._on_change()
         self._is_unkept = False  # napari takes all layers away before it closes: what they held was kept just now
+
+    def _part(self, gone: Annotation, is_kept: bool) -> None:
+        if (said := part(gone, is_kept=is_kept)) is not None:
+            show_info(said)
 
     def _on_plane(self) -> None:
         self._refresh_soon()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from qtpy.QtCore import QSize
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSpinBox,
@@ -66,6 +67,7 @@ def choice(text: str, choices: Mapping[str, Any] | None = None) -> QComboBox:
     box = tip(QComboBox(), text)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(8)
+    box.setIconSize(QSize(0, 0))  # Qt keeps room for icons that there are not
     for name, value in (choices or {}).items():
         box.addItem(name, value)
     return box

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QScrollArea, QSpinBox, QWidget
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QFormLayout, QLabel, QPushButton, QSpinBox, QWidget
 
 from napari_sam.plugin.controls import choice, side_by_side, tip
 from napari_sam.plugin.layer_box import LayerBox
@@ -25,8 +25,8 @@ _PIECES: Mapping[str, Components] = {
 }
 
 
-class More(QScrollArea):
-    """What few need every day; on a small screen it scrolls, and the window does not grow beyond it.
+class More(QWidget):
+    """What few need every day.
 
     Parameters
     ----------
@@ -40,8 +40,7 @@ class More(QScrollArea):
         self._make_cleanup()
         self._make_places()
         self._make_buttons()
-        self.setWidget(self._laid_out())
-        self.setWidgetResizable(True)
+        self._lay_out()
 
     @property
     def options_of_commits(self) -> tuple[Any, ...]:
@@ -128,9 +127,8 @@ class More(QScrollArea):
             "Save all prompts in a file that `sam-stacks segment` replays on its own.",
         )
 
-    def _laid_out(self) -> QWidget:
-        body = QWidget()
-        form = QFormLayout(body)
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(3)
         for row in (
@@ -151,4 +149,3 @@ class More(QScrollArea):
         form.addRow("Cache", self.cache)
         form.addRow(side_by_side(self.split, self.use_labels))
         form.addRow(side_by_side(self.reopen, self.save))
-        return body

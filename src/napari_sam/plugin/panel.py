@@ -184,9 +184,7 @@ class Panel(QWidget):
             "How well the mask of each plane should fit; 1 is perfect, orange is doubtful. Click to go there. "
             "Green dots are planes that you marked, painted or found right: propagation keeps them.",
         )
-        self.weakest = self.keyed.button(
-            "Weakest plane", "weakest_plane", "Show the plane where a correction mends most."
-        )
+        self.weakest = self.keyed.button("Weakest", "weakest_plane", "Show the plane where a correction mends most.")
         self.confirm = self.keyed.button(
             "Right as it is",
             "confirm",

@@ -25,6 +25,7 @@ from napari_sam.plugin.listener import Listener
 from napari_sam.plugin.panel import Panel
 from napari_sam.plugin.parting import part
 from napari_sam.plugin.places import cache_at, cache_places, is_here
+from napari_sam.plugin.scrolling import Scrolling
 from napari_sam.plugin.settings import follow_settings, read_settings
 from napari_sam.plugin.showing import show_annotation, show_channels, show_layers, show_ranges
 from napari_sam.plugin.status import explain
@@ -78,7 +79,8 @@ class SamStacks(QWidget):
         self.panel = Panel()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
+        self._scrolling = Scrolling(self.panel)
+        layout.addWidget(self._scrolling)
         self._refresh_soon = qthrottled(self._refresh, timeout=30)
         self._bars = Bars(self.panel.model.go_back)
         self._keep_soon = qdebounced(self._keep, timeout=1000)
@@ -241,6 +243,7 @@ class SamStacks(QWidget):
     def _connect_panel(self) -> None:
         panel = self.panel
         wire(panel, self._do)
+        panel.advanced.toggled.connect(lambda: self._scrolling.show_all_of(panel.more))
         panel.image.chosen.connect(self.choose_image)
         panel.model.chosen.connect(self._use_model)
         panel.more.cache.activated.connect(self._use_model)

@@ -15,11 +15,14 @@ from napari_sam.plugin.results import Stroke
 from napari_sam.plugin.work import Desks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from napari_sam.components import Components
     from napari_sam.crops import Crop
     from napari_sam.plane_mask import PlaneMask
+    from napari_sam.plugin.bench import OpenSegmenter
+    from napari_sam.plugin.channels import Channels
+    from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.results import Entry
     from napari_sam.plugin.session import Draft
     from napari_sam.plugin.stage import Tool
@@ -57,10 +60,41 @@ class Annotation(Drafting):
         self._work_for(desks, listener)
         self.stage.take_up()
 
+    def take_over(
+        self,
+        drawn: Mapping[str, Drawn],
+        drafts: Mapping[sessions.Key, Draft],
+        *,
+        exact: Collection[sessions.Key],
+        object_id: int,
+    ) -> None:
+        """Go on with the prompts and drafts of another time, in place of what is here."""
+        self._remember()
+        self.stage.redraw(drawn, self.stage.adopted)
+        self._drawn = self.stage.copy()
+        reading = self.stage.read(taken=self.result.largest_id)
+        session, asks = commits.restored(self.session, reading.prompts, drafts, exact=exact)
+        self._submit(asks)
+        self._become(session)
+        self.aim(object_id=object_id)
+
     def use(self, tool: Tool) -> None:
         """Make a tool the active one."""
         self.stage.use(tool, object_id=self.object_id, positive=self.positive)
         self._make_missing()
+
+    def use_model(self, open_segmenter: OpenSegmenter) -> None:
+        """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
+        self._sides.use_model(open_segmenter)
+        self.suspend()
+        self.bench = Bench(self.view, open_segmenter)
+        self.resume()
+
+    def use_channels(self, channels: Channels | None) -> None:
+        """Let the model see channels of a layer together; None: each is a plane of its own."""
+        self._sides.channels = channels
+        self.suspend()
+        self.resume()
 
     def next_choice(self) -> None:
         """Show the next mask of an ambiguous prompt."""

@@ -14,8 +14,6 @@ import numpy as np
 from napari_sam.plugin import layers, walk
 from napari_sam.plugin import session as sessions
 from napari_sam.plugin.ahead import Ahead
-from napari_sam.plugin.bench import Bench
-from napari_sam.plugin.commits import restored
 from napari_sam.plugin.drafts import DraftLabels
 from napari_sam.plugin.drawn import is_same
 from napari_sam.plugin.history import History, Moment
@@ -25,18 +23,16 @@ from napari_sam.plugin.sides import Sides
 from napari_sam.plugin.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
     from napari_sam.plugin.bench import Answer, OpenSegmenter, SegmenterLike
-    from napari_sam.plugin.channels import Channels
     from napari_sam.plugin.drafts import LabelPlane
-    from napari_sam.plugin.drawn import Drawn
     from napari_sam.plugin.listener import Listener
     from napari_sam.plugin.results import Entry, Stroke
-    from napari_sam.plugin.session import Ask, Draft, Session
+    from napari_sam.plugin.session import Ask, Session
     from napari_sam.plugin.stage import Name
     from napari_sam.plugin.view import ImageView
     from napari_sam.plugin.work import Desks
@@ -132,19 +128,6 @@ class Drafting:
         if self._ahead.is_wanted and done < total:
             self.encode_ahead(True)
 
-    def use_model(self, open_segmenter: OpenSegmenter) -> None:
-        """Go on with another model; drafts stay, and what is asked from now on is answered by that one."""
-        self._sides.use_model(open_segmenter)
-        self.suspend()
-        self.bench = Bench(self.view, open_segmenter)
-        self.resume()
-
-    def use_channels(self, channels: Channels | None) -> None:
-        """Let the model see channels of a layer together; None: each is a plane of its own."""
-        self._sides.channels = channels
-        self.suspend()
-        self.resume()
-
     def suspend(self) -> None:
         """Let all work rest; requests that were not answered are remembered."""
         self._jobs.clear()
@@ -229,24 +212,6 @@ class Drafting:
             self._remember()
         self._stroke = self.stage.stroke
         self._become(sessions.painted(self.session, plane, labels, corner=corner, shape=self.view.plane_shape))
-
-    def take_over(
-        self,
-        drawn: Mapping[str, Drawn],
-        drafts: Mapping[sessions.Key, Draft],
-        *,
-        exact: Collection[sessions.Key],
-        object_id: int,
-    ) -> None:
-        """Go on with the prompts and drafts of another time, in place of what is here."""
-        self._remember()
-        self.stage.redraw(drawn, self.stage.adopted)
-        self._drawn = self.stage.copy()
-        reading = self.stage.read(taken=self.result.largest_id)
-        session, asks = restored(self.session, reading.prompts, drafts, exact=exact)
-        self._submit(asks)
-        self._become(session)
-        self.aim(object_id=object_id)
 
     def _become(self, session: Session, *, redraw: bool = True) -> None:
         """Replace the session, show it and tell."""

@@ -11,6 +11,7 @@ from napari_sam.plugin.bench import Bench
 from napari_sam.plugin.drafting import Drafting
 from napari_sam.plugin.drafts import render
 from napari_sam.plugin.listener import Listener
+from napari_sam.plugin.numbering import TakenError
 from napari_sam.plugin.results import Stroke
 from napari_sam.plugin.work import Desks
 
@@ -76,6 +77,12 @@ class Annotation(Drafting):
         session, asks = commits.restored(self.session, reading.prompts, drafts, exact=exact)
         self._submit(asks)
         self._become(session)
+        self.aim(object_id=object_id)
+
+    def choose_object(self, object_id: int) -> None:
+        """Choose the object by its number; one that is in the labels already is meant to change there."""
+        if object_id not in self.session.object_ids and not self.result.is_fresh(object_id):
+            self.result.meant.add(object_id)
         self.aim(object_id=object_id)
 
     def use(self, tool: Tool) -> None:
@@ -350,6 +357,8 @@ class Annotation(Drafting):
             """Show what was written, or take up again what could not be."""
             if error is not None and entry in self.result.entries:
                 self._give_up(entry)
+            if isinstance(error, TakenError):
+                self._renumber(error.object_ids)
             self.result.show()
             self.stage.refresh()
             self._on_end(error)

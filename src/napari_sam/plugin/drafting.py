@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +19,13 @@ from napari_sam.plugin.drafts import DraftLabels
 from napari_sam.plugin.drawn import is_same
 from napari_sam.plugin.history import History, Moment
 from napari_sam.plugin.jobs import Jobs
+from napari_sam.plugin.numbering import renumbered
 from napari_sam.plugin.results import Result, fits, lie_beside
 from napari_sam.plugin.sides import Sides
 from napari_sam.plugin.stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
@@ -191,8 +193,12 @@ class Drafting:
                 lie_beside(labels, self.image, self.view)
             self.result.choose(labels, is_empty=is_empty)
             self._share_keys(with_result=True)
-            self._jobs.search(self.result.largest_ids, self._on_largest_id)
+            self.search()
             self._on_change()
+
+    def search(self) -> None:
+        """Look for the ids in the result, again if somebody else may have written there meanwhile."""
+        self._jobs.search(partial(self.result.search, self.view, lambda: self.session.crops), self._on_searched)
 
     def aim(self, *, object_id: int | None = None, positive: bool | None = None) -> None:
         """Choose the object and the polarity of the next prompt."""
@@ -295,9 +301,28 @@ class Drafting:
         self._on_change()
 
     def _on_largest_id(self, largest: int) -> None:
-        self.result.largest_id = largest
-        if self.object_id <= largest and self.object_id not in self.session.object_ids:
+        self.result.largest_id = max(largest, self.result.largest_id)
+        if self.object_id <= largest and self.object_id not in self.session.object_ids | self.result.meant:
             self.new_object()
+
+    def _on_searched(self, found: tuple[int, frozenset[int]]) -> None:
+        largest, taken = found
+        self._on_largest_id(largest)
+        self._renumber(taken)
+
+    def _renumber(self, object_ids: Collection[int]) -> None:
+        """Give objects free numbers: theirs are those of others in the labels."""
+        free = sessions.next_object_id(self.session, self.result.largest_id)
+        numbers = dict(zip(sorted(self.session.object_ids.intersection(object_ids)), count(free), strict=False))
+        if numbers:
+            self.history.forget()  # steps back would give the numbers back
+            self.stage.renumber(numbers)
+            self._drawn = self.stage.copy()
+            self.object_id = numbers.get(self.object_id, self.object_id)
+            session, asks = renumbered(self.session, numbers)
+            self._submit(asks)
+            self._become(session)
+            self._on_prompts(False)
 
     def _on_roll(self, event: Any) -> None:
         del event

@@ -15,10 +15,11 @@ from napari_sam.labels import LABELS_DTYPE, check_ids
 from napari_sam.plugin.channels import Beside
 from napari_sam.plugin.drafts import draw
 from napari_sam.plugin.layers import geometry
+from napari_sam.plugin.numbering import strangers
 from napari_sam.plugin.writing import Writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from napari.layers import Image
     from numpy.typing import NDArray
@@ -77,13 +78,14 @@ class Result:
         self.cleanup = Cleanup()
         self.overlap: Overlap = "keep"
         self.entries: tuple[Entry, ...] = ()
+        self.meant: set[int] = set()  # numbers in the labels that the user chose for what comes
         self._on_stroke = on_stroke
 
     def choose(self, labels: Labels | None, *, is_empty: bool = False) -> None:
         """Commit to another layer from now on, of which may be known that it is empty; earlier commits stay."""
         if self.labels is not None:
             self.labels.events.paint.disconnect(self._on_paint)
-        self.labels, self.largest_id, self.entries = labels, 0, ()
+        self.labels, self.largest_id, self.entries, self.meant = labels, 0, (), set()
         self._searched = labels if is_empty else None
         if labels is not None:
             labels.events.paint.connect(self._on_paint)
@@ -120,6 +122,7 @@ class Result:
             cleanup=self.cleanup,
             overlap="keep" if self.labels.preserve_labels else self.overlap,
             fresh={one for one in written if self.is_fresh(one)},
+            unsure=self._unsure(written),
         )
         entry = Entry(commit, away, written, writing)
         self.entries += (entry,)
@@ -191,16 +194,34 @@ class Result:
             return False  # nobody has looked yet
         return object_id > self.largest_id and self.entry_of(object_id) is None
 
-    def largest_ids(self) -> Iterator[int]:
-        """Look for the largest id, plane by plane; a job, because the labels may be on disk."""
+    def search(self, view: ImageView, get_crops: Callable[[], Crops]) -> Iterator[tuple[int, frozenset[int]]]:
+        """Look for the largest id, plane by plane, and for drafts under it; a job, because the labels may be on disk.
+
+        Yields
+        ------
+        int, frozenset of int
+            The largest id so far; at the end also the drafts whose numbers are those of other objects.
+        """
         labels, largest = self.labels, 0
         if labels is None or labels is self._searched:
             return
         data = labels.data
         for plane in np.ndindex(data.shape[:-2]):
             largest = max(largest, int(np.asarray(data[plane]).max(initial=0)))
-            yield largest
+            yield largest, frozenset()
         self._searched = labels
+        crops = get_crops()
+        yield largest, strangers(_as_seen(data, view), crops, view, self._unsure({one for one, _ in crops}))
+
+    def doubt(self) -> None:
+        """Take no number for free until the labels were searched again."""
+        self._searched = None
+
+    def _unsure(self, object_ids: Collection[int]) -> set[int]:
+        """Those of some objects that may have the number of another by chance."""
+        return {
+            one for one in object_ids if one not in self.meant and not self.is_fresh(one) and self.entry_of(one) is None
+        }
 
     def _planes_of(self, object_id: int) -> frozenset[Plane]:
         return frozenset().union(*(one.written.get(object_id, frozenset()) for one in self.entries))

@@ -211,6 +211,14 @@ class Stage:
                     is_first = False
                 layer.features = features
 
+    def renumber(self, numbers: Mapping[int, int]) -> None:
+        """Give what is drawn of some objects other numbers."""
+        with self.held():
+            for layer in self._own:
+                features = layer.features.copy()
+                features[layers.OBJECT] = [numbers.get(int(one), int(one)) for one in features[layers.OBJECT]]
+                layer.features = features
+
     def draw_drafts(self, *, as_contour: bool) -> None:
         """Show drafts as outlines, or as areas that let the image through."""
         self._as_contour = as_contour

@@ -208,6 +208,8 @@ class SamStacks(QWidget):
             annotation.resume()
         else:
             annotation.use_model(opener)
+        annotation.result.doubt()  # work on another image may have gone to the same labels
+        annotation.search()
 
     def _use_model(self) -> None:
         """Open the model that is chosen, also if it is the same: it may have failed."""

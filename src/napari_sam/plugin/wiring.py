@@ -48,7 +48,7 @@ def wire(panel: Panel, do: Callable[[Act], None]) -> None:
         button.clicked.connect(lambda _, act=act: do(act))
     panel.result.chosen.connect(lambda labels: do(lambda a: a.set_result(labels)))
     panel.more.adopted.chosen.connect(lambda one: do(lambda a: a.stage.adopt([] if one is None else [one])))
-    panel.object_id.valueChanged.connect(lambda value: do(lambda a: a.aim(object_id=value)))
+    panel.object_id.valueChanged.connect(lambda value: do(lambda a: a.choose_object(value)))
     panel.axis.activated.connect(lambda: do(partial(_choose_axis, panel)))
     panel.plot.clicked.connect(lambda position: do(lambda a: a.go_to(position)))
     panel.more.show_preview.toggled.connect(lambda shown: do(lambda a: a.stage.show_drafts(shown)))

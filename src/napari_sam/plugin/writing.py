@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.crops import Crop, hull
 from napari_sam.labels import merge_masks
 from napari_sam.plugin.drafts import cleaned
+from napari_sam.plugin.numbering import TakenError, strangers
 from napari_sam.stack import chunk_shape
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Writing:
         What happens to voxels of other objects.
     fresh : collection of int
         Objects that have no old voxels: no plane is searched for them.
+    unsure : collection of int
+        Objects whose numbers may be those of others; these keep their voxels.
     """
 
     def __init__(
@@ -109,16 +112,25 @@ class Writing:
         cleanup: Cleanup,
         overlap: Overlap = "keep",
         fresh: Collection[int] = (),
+        unsure: Collection[int] = (),
     ) -> None:
         self.is_done = False
         self.crops = crops
         self._get_labels, self._view = get_labels, view
-        self._cleanup, self._overlap, self._fresh = cleanup, overlap, fresh
+        self._cleanup, self._overlap, self._fresh, self._unsure = cleanup, overlap, fresh, unsure
         self._blocks: list[Block] = []
 
     def write(self) -> Iterator[None]:
-        """Write the objects. What is written when an error comes is taken back."""
+        """Write the objects. What is written when an error comes is taken back.
+
+        Raises
+        ------
+        TakenError
+            If the labels hold other objects with the numbers of some.
+        """
         labels = self._get_labels()
+        if taken := strangers(labels, self.crops, self._view, self._unsure):
+            raise TakenError(taken)
         try:
             for block in blocks(labels, self._cleaned(), self._view, overlap=self._overlap, fresh=self._fresh):
                 self._blocks.append(block)

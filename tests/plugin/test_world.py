@@ -37,6 +37,25 @@ def test_a_click_in_the_world_is_committed_to_the_voxel_that_lies_there(placed, 
     assert not studio.errors
 
 
+@settings(max_examples=15, deadline=None)
+@given(transforms(), voxels)
+def test_an_image_that_is_moved_takes_clicks_and_masks_along(placed, voxel):
+    """Who typed the voxel size after the first click saw the mask beside its nucleus, and clicked beside the clicks."""
+    studio = Studio(np.zeros(SHAPE, np.uint8))
+    studio.click(*voxel)
+    asked = len(studio.segmenter.asked)
+    for name, value in placed.items():
+        setattr(studio.image, name, value)
+    world = studio.image.data_to_world(voxel)
+    for layer in studio.annotation.stage.own_layers:
+        np.testing.assert_allclose(layer.data_to_world(voxel), world, atol=1e-6)
+    other = tuple((at + 1) % n for at, n in zip(voxel, SHAPE, strict=True))
+    studio.click(*studio.points.world_to_data(studio.image.data_to_world(other)))
+    assert len(studio.segmenter.asked) == asked + 1  # and not the first one again
+    studio.commit()
+    assert studio.labels.data[voxel] == 1
+
+
 ARRAYS = {
     "numpy": lambda data, path: data,
     "dask": lambda data, path: dask.array.from_array(data, chunks=(1, 10, 30)),

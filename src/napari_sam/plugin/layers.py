@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.drawings import Drawing
+    from napari_sam.plugin.drafts import DraftLabels
     from napari_sam.plugin.view import Coordinates, ImageView
     from napari_sam.prompts import Prompt
     from napari_sam.stack import Plane
 
 Key = tuple[int, "Plane"]  # an object on a plane
 
+TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine")  # where a layer lies
 OBJECT, LABEL = "object", "label"  # columns of `features`, which the command line reads from a saved CSV, too
 POSITIVE, NEGATIVE = "positive", "negative"
 _NEGATIVE_WORDS = ("negative", "0", "0.0", "false")
@@ -34,6 +36,7 @@ _COLOURS = {POSITIVE: (0.16, 0.80, 0.36, 1.0), NEGATIVE: (0.87, 0.13, 0.18, 1.0)
 _SYMBOLS = {POSITIVE: "disc", NEGATIVE: "x"}
 # Bright and far apart, to be seen through on fluorescence and on EM; neighbouring ids never look alike.
 _OBJECT_COLOURS = ("#00c8ff", "#ffb000", "#ff5fa2", "#7ee04f", "#b58cff", "#ff7043", "#2ee6c0", "#ffe14d", "#6fa8ff")
+_DIGITS = 9  # of an affine map; on a plane of 100,000 pixels the rest is a ten thousandth of one
 _OTHER_OBJECTS = 0.45  # opacity of what belongs to an object that is not being edited
 
 
@@ -126,8 +129,7 @@ def geometry(image: Image, view: ImageView, *, per_channel: int = 1) -> dict[str
     per_channel : int
         Make that position so many times longer. Points and shapes are seen half a position off at most.
     """
-    names = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-    found = {name: getattr(image, name) for name in names if hasattr(image, name)}
+    found = {name: getattr(image, name) for name in (*TRANSFORMS, "units", "axis_labels") if hasattr(image, name)}
     if view.channels is not None:
         axis, data = view.channels.axis, image.data[0] if image.multiscale else image.data
         scale, middle = np.array(image.scale, float), np.zeros(image.ndim)
@@ -170,6 +172,19 @@ def new_labels(image: Image, view: ImageView, data: Any, *, name: str) -> Labels
     """Make a Labels layer in the place of an image."""
     colours = CyclicLabelColormap(colors=["transparent", *_OBJECT_COLOURS])
     return Labels(data, name=name, colormap=colours, **geometry(image, view))
+
+
+def new_preview(image: Image, view: ImageView, drafts: DraftLabels) -> Labels:
+    """Make the layer that drafts are seen in, and corrected with a brush."""
+    preview = new_labels(image, view, drafts, name="SAM preview")
+    preview.brush_size = int(np.clip(max(view.plane_shape) / 60, 3, 40))  # napari's 10 hide a small nucleus
+    return preview
+
+
+def draw_drafts(preview: Labels, *, as_contour: bool) -> None:
+    """Show drafts as outlines, or as areas that let the image through."""
+    preview.contour = 2 if as_contour else 0
+    preview.opacity = 0.9 if as_contour else 0.5
 
 
 def new_result(image: Image, view: ImageView, *, largest: int) -> Labels:
@@ -231,15 +246,18 @@ def paint_by_features(layer: Points | Shapes, *, object_id: int, labels: Labels 
 
 
 def affine_between(source: Layer, target: Layer) -> tuple[Coordinates, Coordinates]:
-    """Matrix and offset from data coordinates of one layer to those of another; ndim + 1 probes tell an affine map."""
+    """Matrix and offset from data coordinates of one layer to those of another; ndim + 1 probes tell an affine map.
+
+    Where both lie alike it is exactly the identity: a prompt that differs in its last bit would be decoded again.
+    """
 
     def probe(position: NDArray[Any]) -> Coordinates:
         """Take one position through the world."""
         return np.asarray(target.world_to_data(source.data_to_world(position)), float)
 
     offset = probe(np.zeros(source.ndim))
-    columns = [probe(unit) - offset for unit in np.eye(source.ndim)]
-    return np.stack(columns, axis=1), offset
+    matrix: Coordinates = np.stack([probe(unit) - offset for unit in np.eye(source.ndim)], axis=1)
+    return matrix.round(_DIGITS), offset.round(_DIGITS)
 
 
 @dataclass(frozen=True, slots=True)

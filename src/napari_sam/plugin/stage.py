@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import numpy as np
 from napari.components.overlays import BrushCircleOverlay
 
 from napari_sam.plugin import drawn, layers
@@ -86,6 +85,8 @@ class Stage:
         self.shapes: Shapes | None = None
         self.preview: Labels | None = None
         self.adopted: tuple[Points | Shapes, ...] = ()
+        for name in layers.TRANSFORMS:
+            getattr(image.events, name).connect(self._on_place)
 
     def show(self, view: ImageView, drafts: DraftLabels) -> None:
         """Turn to other axes or channels of the same image."""
@@ -223,7 +224,7 @@ class Stage:
         """Show drafts as outlines, or as areas that let the image through."""
         self._as_contour = as_contour
         if self.preview is not None:
-            _draw_drafts(self.preview, as_contour=as_contour)
+            layers.draw_drafts(self.preview, as_contour=as_contour)
 
     def show_drafts(self, shown: bool) -> None:
         """Show the preview, or hide it."""
@@ -253,6 +254,8 @@ class Stage:
             self.unbind(layer)
         if self.preview is not None:
             self.preview.mouse_drag_callbacks.remove(self._on_drag)
+        for name in layers.TRANSFORMS:
+            getattr(self._image.events, name).disconnect(self._on_place)
 
     def leave(self, *, with_preview: bool) -> None:
         """Take layers out of the viewer where nothing is drawn, and the preview if that is empty, too.
@@ -314,11 +317,10 @@ class Stage:
             self.preview.scale, self.preview.translate = place["scale"], place["translate"]
 
     def _new_preview(self) -> Labels:
-        preview = layers.new_labels(self._image, self._view, self._drafts, name="SAM preview")
-        preview.brush_size = int(np.clip(max(self._view.plane_shape) / 60, 3, 40))  # napari's 10 hide a small nucleus
+        preview = layers.new_preview(self._image, self._view, self._drafts)
         preview.mouse_drag_callbacks.append(self._on_drag)
         _leave_no_box(self._viewer)
-        _draw_drafts(preview, as_contour=self._as_contour)
+        layers.draw_drafts(preview, as_contour=self._as_contour)
         return preview
 
     def _new_shapes(self) -> Shapes:
@@ -359,15 +361,20 @@ class Stage:
                     layers.fit_edges(self.shapes)
             self._on_prompts(action == "added")
 
+    def _on_place(self, event: Any) -> None:
+        """Lie where the image lies now; what is drawn keeps its place in it."""
+        del event
+        for layer in self.own_layers:
+            place = layers.geometry(self._image, self._view, per_channel=1 if layer == self.preview else 2)
+            for name in layers.TRANSFORMS:
+                setattr(layer, name, place[name])
+        if self.adopted:
+            self._on_prompts(False)
+
     def _on_features(self, event: Any) -> None:
         del event
         if not self._held:
             self._on_prompts(False)
-
-
-def _draw_drafts(preview: Labels, *, as_contour: bool) -> None:
-    preview.contour = 2 if as_contour else 0
-    preview.opacity = 0.9 if as_contour else 0.5
 
 
 def _leave_no_box(viewer: ViewerModel) -> None:

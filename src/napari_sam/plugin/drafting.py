@@ -81,6 +81,7 @@ class Drafting:
         self._drawn = self.stage.copy()
         self._stroke: object = None  # the latest that is a step already
         viewer.dims.events.order.connect(self._on_roll)
+        image.events.data.connect(self._on_roll)
         self.resume()
 
     @property
@@ -181,6 +182,7 @@ class Drafting:
         self.suspend()
         self.stage.close()
         self.viewer.dims.events.order.disconnect(self._on_roll)
+        self.image.events.data.disconnect(self._on_roll)
         self.result.choose(None)
 
     def set_result(self, labels: Labels | None, *, is_empty: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_sam.plugin.bench import Bench
@@ -39,7 +40,7 @@ class Sides:
     def __init__(self, image: Image, open_segmenter: OpenSegmenter) -> None:
         self.open_segmenter = open_segmenter
         self.channels: Channels | None = None
-        self._image = image
+        self._image, self._pixels = image, image.data
         self._left: dict[Side, tuple[Bench, Session]] = {}
 
     def use_model(self, open_segmenter: OpenSegmenter) -> None:
@@ -54,6 +55,8 @@ class Sides:
     def turn(self, dims_order: Sequence[int], bench: Bench, session: Session) -> tuple[Bench, Session]:
         """Turn to the axes that are displayed and the channels that are chosen; the same two if nothing changed.
 
+        A layer that was given other pixels is looked at anew, from every side; drafts stay where they still fit.
+
         Parameters
         ----------
         dims_order : sequence of int
@@ -64,10 +67,31 @@ class Sides:
             What was done from there.
         """
         view = view_image(self._image, dims_order, self.channels)
+        if self._pixels is not self._image.data:
+            bench, session = self._look_anew(bench, session)
         if _side(view) == _side(bench.view):
             return bench, session
         self._left[_side(bench.view)] = bench, session
         return self._left.get(_side(view)) or self._fresh(view)
+
+    def _look_anew(self, bench: Bench, session: Session) -> tuple[Bench, Session]:
+        self._pixels = self._image.data
+        left = {**self._left, _side(bench.view): (bench, session)}
+        self._left = {side: self._anew(*own) for side, own in left.items()}
+        return self._left[_side(bench.view)]
+
+    def _anew(self, bench: Bench, session: Session) -> tuple[Bench, Session]:
+        """Keep the drafts that lie on planes of the image as it is now; the other prompts are new to it."""
+        view = view_image(self._image, bench.view.order, bench.view.channels)
+        drafts = {
+            key: draft
+            for key, draft in session.drafts.items()
+            if view.contains(key[1]) and draft.mask.shape == view.plane_shape
+        }
+        prompts = {
+            key: prompt for key, prompt in session.prompts.items() if key in drafts.keys() - session.asked.keys()
+        }
+        return Bench(view, self.open_segmenter), replace(session, drafts=drafts, prompts=prompts, asked={})
 
     def _fresh(self, view: ImageView) -> tuple[Bench, Session]:
         return Bench(view, self.open_segmenter), Session()

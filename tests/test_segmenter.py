@@ -122,6 +122,15 @@ def test_an_object_that_is_not_found_is_told_and_one_that_is_said_to_be_absent_i
     ]
 
 
+def test_objects_that_are_found_on_none_of_several_planes_are_told_in_one_sentence(segmenter, monkeypatch, caplog):
+    copying(monkeypatch)
+    monkeypatch.setitem(globals(), "SQUARE", np.zeros(SHAPE[1:], bool))
+    segmenter.segment([replace(CLICK, plane=(z,), object_id=4) for z in range(3)])
+    (record,) = caplog.records
+    told, _, _ = record.getMessage().partition(";")
+    assert told == "3 objects were not found: 4 on plane (0,), 4 on plane (1,), 4 on plane (2,)"
+
+
 def test_segmenting_again_replaces_the_object_and_nothing_else(segmenter, monkeypatch):
     copying(monkeypatch)
     segmenter.labels[1, 15:25, 20:40] = 9

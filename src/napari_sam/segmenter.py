@@ -245,11 +245,13 @@ class Segmenter:
         """
         _check_choice("overlap", overlap, Overlap)
         prompts = self._checked_for_writing(prompts)
+        missing: list[PlaneState] = []
         for plane, here in _by_plane(prompts).items():
             found = share(self._decode(plane, here))
             write_masks(self._turned_labels, plane, {each.object_id: each.mask for each in found}, overlap=overlap)
             said_to_be_there = (prompt.mask is None or bool(prompt.mask) for prompt in here)
-            warn_of_missing(compress(found, said_to_be_there))
+            missing += [each for each in compress(found, said_to_be_there) if not each.mask]
+        warn_of_missing(missing)
         return self._labels
 
     def propagate(

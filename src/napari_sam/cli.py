@@ -225,8 +225,9 @@ def segment(
         seg = open_image(image, options, selection=selection, cache=cache, labels=into)
         at_level = seg.cache.stack.spatial_shape
         chosen = [to_level(prompt, shape, at_level) for prompt in given]
-        found = _propagate(seg, chosen, walk, planes=shape[0]) if walk.propagate else []
-        if not walk.propagate:
+        if walk.propagate:
+            found = _propagate(seg, chosen, walk, planes=shape[0])
+        else:
             seg.segment(chosen)
         if selection.level:
             enlarge(seg.labels, labels)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from napari.layers import Points, Shapes
 
-from napari_sam.plugin.layers import OBJECT, affine_between, geometry
+from napari_sam.plugin.layers import OBJECT, affine_between, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -94,8 +94,7 @@ def place_anew(layer: Points | Shapes, image: Image, view: ImageView) -> None:
     """Put a layer of ours where the image is seen now; what is drawn stays where it is in the image."""
     matrix, offset = affine_between(layer, image)
     drawn = copy_drawn(layer)
-    for name in ("scale", "translate"):
-        setattr(layer, name, geometry(image, view, per_channel=2)[name])
+    place(layer, image, view)
     back, shift = affine_between(image, layer)
     redraw(layer, replace(drawn, data=[(one @ matrix.T + offset) @ back.T + shift for one in drawn.data]))
 

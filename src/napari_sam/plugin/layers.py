@@ -141,6 +141,13 @@ def geometry(image: Image, view: ImageView, *, per_channel: int = 1) -> dict[str
     return found
 
 
+def place(layer: Layer, image: Image, view: ImageView) -> None:
+    """Put a layer of ours where the image lies now."""
+    where = geometry(image, view, per_channel=1 if isinstance(layer, Labels) else 2)
+    for name in TRANSFORMS:
+        setattr(layer, name, where[name])
+
+
 def new_points(image: Image, view: ImageView) -> Points:
     """Make the layer that clicks go to."""
     return Points(

@@ -313,8 +313,7 @@ class Stage:
             for layer in self._own:
                 drawn.place_anew(layer, self._image, self._view)
         if self.preview is not None:
-            place = layers.geometry(self._image, self._view)
-            self.preview.scale, self.preview.translate = place["scale"], place["translate"]
+            layers.place(self.preview, self._image, self._view)
 
     def _new_preview(self) -> Labels:
         preview = layers.new_preview(self._image, self._view, self._drafts)
@@ -365,9 +364,7 @@ class Stage:
         """Lie where the image lies now; what is drawn keeps its place in it."""
         del event
         for layer in self.own_layers:
-            place = layers.geometry(self._image, self._view, per_channel=1 if layer == self.preview else 2)
-            for name in layers.TRANSFORMS:
-                setattr(layer, name, place[name])
+            layers.place(layer, self._image, self._view)
         if self.adopted:
             self._on_prompts(False)
 
